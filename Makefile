@@ -1,0 +1,47 @@
+# Every target documents itself: `make help`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UNSLOTH := unsloth==2026.10.9 unsloth_zoo==2026.10.9
+RUN ?= my-run
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-slow lint seeds reference tiny-base clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/ready  ## Make .venv with the pinned stack (once; again only when the pins change)
+
+$(VENV)/ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "grpo-math needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": run make with PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check torch==2.13.0
+	$(BIN)/pip install -q --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps $(UNSLOTH)
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+run: setup  ## Run the three notebooks in order with the recipe `tiny`; RUN=name picks the folder under results/
+	$(BIN)/python -m grpo_math.execute --run $(RUN)
+
+test: setup  ## Run the tests
+	$(BIN)/python -m pytest
+
+test-slow: setup  ## Run the tests that take minutes, the whole pipeline among them
+	$(BIN)/python -m pytest -m slow
+
+lint: setup  ## Check style with ruff
+	$(BIN)/ruff check .
+
+seeds: setup  ## Train and evaluate five seeds; writes results/tiny-seeds/ and the README's table
+	$(BIN)/python -m grpo_math.seeds
+
+reference: setup  ## Run the notebooks into results/tiny/ and keep their outputs in notebooks/ and the README
+	$(BIN)/python -m grpo_math.execute --run tiny --keep
+
+tiny-base: setup  ## Pretrain the tiny base again (data/tiny-base)
+	$(BIN)/python -m grpo_math.tiny.pretrain --out data/tiny-base
+
+clean:  ## Delete the run of `make run` (RUN=name for another)
+	rm -rf results/$(RUN)

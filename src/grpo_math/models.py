@@ -1,0 +1,90 @@
+"""Load a base model and its LoRA adapter, by Unsloth where it can be imported, else by Transformers and PEFT.
+
+Both backends give the same two things, a PEFT model and a tokenizer, so nothing above this module needs to know which it got.
+Import this module before trl: Unsloth patches the trainers when it is imported.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import json
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from grpo_math.formats import chat_template, get_format
+from grpo_math.recipes import Lora, Recipe
+
+BACKENDS = ("auto", "unsloth", "peft")
+
+
+def choose_backend(wanted: str = "auto") -> str:
+    """"unsloth" or "peft". "auto" takes Unsloth where it is installed. ValueError for an unknown name, ImportError if missing."""
+    if wanted not in BACKENDS:
+        raise ValueError(f"There is no backend {wanted!r}. Set BACKEND to one of: {', '.join(BACKENDS)}.")
+    installed = importlib.util.find_spec("unsloth") is not None
+    if wanted == "unsloth" and not installed:
+        raise ImportError("BACKEND is 'unsloth' but Unsloth is not installed: run `make setup`, or set BACKEND = 'peft'.")
+    chosen = "unsloth" if installed and wanted != "peft" else "peft"
+    if chosen == "unsloth":
+        importlib.import_module("unsloth")
+    return chosen
+
+
+def check_base(path: Path) -> None:
+    """Compare a base made by this repo with the hash in its record. Says what to do where a file is missing or damaged."""
+    weights, record = path / "model.safetensors", path / "pretraining.json"
+    if not weights.is_file() or not record.is_file():
+        raise FileNotFoundError(f"The tiny base is not complete: {weights.name} or {record.name} is missing from {path}. "
+                                f"Restore it with `git checkout -- {path.parent.name}/{path.name}`, or make it again with `make tiny-base`.")
+    if hashlib.sha256(weights.read_bytes()).hexdigest() != json.loads(record.read_text())["sha256"]:
+        raise ValueError(f"The tiny base is damaged: {weights} does not have the hash that its record names. "
+                         f"Restore it with `git checkout -- {path.parent.name}/{path.name}`, or make it again with `make tiny-base`.")
+
+
+def load_base(recipe: Recipe, root: Path, backend: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The recipe's base model in float32 and its tokenizer with the recipe's chat template; left-padded for generation."""
+    name = recipe.base_model
+    if (root / name).exists() or name.startswith("data/"):
+        check_base(root / name)
+        name = str(root / name)
+    if backend == "unsloth":
+        from unsloth import FastLanguageModel
+
+        model, tokenizer = FastLanguageModel.from_pretrained(
+            name, max_seq_length=recipe.max_length, dtype=torch.float32, load_in_4bit=False, use_gradient_checkpointing=False)
+    else:
+        model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    tokenizer.padding_side = "left"
+    tokenizer.chat_template = chat_template(get_format(recipe.format), recipe.system_prompt)
+    return model, tokenizer
+
+
+def add_adapter(model: PreTrainedModel, lora: Lora, backend: str, seed: int) -> PreTrainedModel:
+    """A fresh trainable LoRA adapter on the model."""
+    if backend == "unsloth":
+        from unsloth import FastLanguageModel
+
+        return FastLanguageModel.get_peft_model(
+            model, r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(lora.target_modules),
+            random_state=seed, use_gradient_checkpointing=False)
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)
+    return get_peft_model(model, LoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, bias="none",
+                                            target_modules=list(lora.target_modules), task_type="CAUSAL_LM"))
+
+
+def load_adapter(model: PreTrainedModel, adapter: Path, trainable: bool) -> PreTrainedModel:
+    """The base model with an adapter that an earlier stage saved, to train on or to measure."""
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
+
+
+def save_adapter(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, adapter: Path) -> None:
+    """Save the adapter with the tokenizer that it was trained with."""
+    model.save_pretrained(str(adapter))
+    tokenizer.save_pretrained(str(adapter))

@@ -1,0 +1,130 @@
+"""A run and its folder: where things are, what was resolved, how long each stage took. Standard library only.
+
+A run folder holds everything that one pass through the notebooks makes: `sft/` and `grpo/` (checkpoints, adapter, metrics),
+`samples/`, `figures/`, `stages.csv` and one JSON of the resolved configuration a stage.
+"""
+
+import csv
+import json
+import os
+import platform
+import re
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+LIBRARIES = ("torch", "transformers", "trl", "peft", "datasets", "unsloth", "unsloth_zoo", "wandb")
+NOTEBOOKS = {"sft": "01_SFT_pre-tuning.ipynb", "grpo": "02_GRPO_reasoning_tuning.ipynb"}
+
+
+def project_root(start: Path | None = None) -> Path:
+    """The clone's top folder, found upwards from `start` (default: the working directory)."""
+    start = (start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / "data" / "priming.jsonl").is_file():
+            return folder
+    raise FileNotFoundError(f"{start} is not inside a clone of grpo-math (no data/priming.jsonl above it): "
+                            "clone the repository and start Jupyter there.")
+
+
+def open_run(name: str, root: Path | None = None) -> Path:
+    """The folder `results/<name>` of the clone, made if needed.
+
+    Raises ValueError for a name that is not a plain folder name, PermissionError where nothing can be written.
+    """
+    if not re.fullmatch(r"[\w.-]*\w[\w.-]*", name):
+        raise ValueError(f"RUN = {name!r} is not a folder name: use letters, digits, '.', '_' and '-'.")
+    folder = (root or project_root()) / "results" / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".write-probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise PermissionError(f"Cannot write to {folder} ({error.strerror}): free the folder or its disk, or choose another RUN."
+                              ) from error
+    return folder
+
+
+def require_adapter(run: Path, stage: str) -> Path:
+    """The adapter that an earlier stage ("sft" or "grpo") saved; FileNotFoundError says which notebook makes it."""
+    adapter = run / stage / "adapter"
+    if not (adapter / "adapter_model.safetensors").is_file():
+        raise FileNotFoundError(f"Run {run.name!r} has no {stage.upper()} adapter yet ({stage}/adapter is missing): "
+                                f"run notebooks/{NOTEBOOKS[stage]} with RUN = {run.name!r} first.")
+    return adapter
+
+
+def latest_checkpoint(stage_dir: Path) -> Path | None:
+    """The newest complete checkpoint of a stage, or None. One that was cut off while it was written has no trainer state."""
+    found = [(int(match[1]), path) for path in stage_dir.glob("checkpoint-*")
+             if (match := re.fullmatch(r"checkpoint-(\d+)", path.name)) and _is_complete(path)]
+    return max(found)[1] if found else None
+
+
+def _is_complete(checkpoint: Path) -> bool:
+    """The trainer writes its state last, so a readable one means that the rest is there."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text())
+    except (OSError, json.JSONDecodeError):
+        return False
+    return (checkpoint / "adapter_model.safetensors").is_file()
+
+
+def save_config(run: Path, stage: str, settings: dict) -> Path:
+    """Write `<stage>_config.json`: the settings with what they ran on. Refuses a folder that holds other settings.
+
+    A stage may only be continued under the settings that it began with: ValueError names the first that differ.
+    """
+    path = run / f"{stage}_config.json"
+    settings = json.loads(json.dumps(settings, default=str))
+    if path.is_file() and latest_checkpoint(run / stage):
+        before = json.loads(path.read_text())["settings"]
+        changed = [key for key in settings if key in before and before[key] != settings[key]]
+        if changed:
+            raise ValueError(f"Run {run.name!r} holds a {stage.upper()} stage with another {', '.join(changed[:3])}: choose another "
+                             f"RUN, or delete {path.parent.name}/{stage} to start it afresh.")
+    path.write_text(json.dumps({"settings": settings, "environment": describe_environment()}, indent=2) + "\n")
+    return path
+
+
+def describe_environment() -> dict[str, str]:
+    """Library versions, Python, platform and git commit, as short strings."""
+    found = {}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            found[library] = "not installed"
+    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+            **found, "commit": git.stdout.strip() or "unknown"}
+
+
+@contextmanager
+def stage_clock(run: Path, stage: str) -> Iterator[None]:
+    """Time what is inside and add a row to `stages.csv`: wall and CPU seconds, and the process's peak memory in MB."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
+    row = {"stage": stage, "wall_s": round(time.perf_counter() - wall, 1), "cpu_s": round(time.process_time() - cpu, 1),
+           "peak_memory_mb": round(peak)}
+    rows = [old for old in read_stages(run) if old["stage"] != stage] + [row]
+    with open(run / "stages.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, row)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_stages(run: Path) -> list[dict[str, str]]:
+    """The rows of `stages.csv`, empty where there is none yet."""
+    path = run / "stages.csv"
+    if not path.is_file():
+        return []
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,116 @@
+"""From a recipe to trainer settings, and the callbacks that keep what a run measured. The notebooks construct the trainers.
+
+Import `models` (and call `choose_backend`) before this module: Unsloth patches TRL when it is imported.
+"""
+
+import csv
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+import trl.trainer.utils as trl_utils
+from transformers import TrainerCallback
+from trl import GRPOConfig, SFTConfig
+
+from grpo_math.recipes import Recipe, Sft
+from grpo_math.runs import latest_checkpoint
+
+log = logging.getLogger(__name__)
+
+ON_A_CPU = {"use_cpu": True, "bf16": False, "fp16": False, "dataloader_pin_memory": False, "gradient_checkpointing": False}
+
+
+def sft_config(recipe: Recipe, stage: Sft, output_dir: Path, seed: int, report_to: list[str]) -> SFTConfig:
+    """TRL's settings for one supervised stage; the loss is on the completion only."""
+    return SFTConfig(
+        output_dir=str(output_dir), seed=seed, num_train_epochs=stage.epochs, per_device_train_batch_size=stage.batch_size,
+        learning_rate=stage.learning_rate, lr_scheduler_type="linear", warmup_steps=stage.warmup_steps, weight_decay=0.0,
+        optim="adamw_torch", max_length=recipe.max_length, completion_only_loss=True, packing=False, logging_steps=1,
+        save_strategy="steps", save_steps=20, save_total_limit=2, report_to=report_to, disable_tqdm=False, **ON_A_CPU)
+
+
+def grpo_config(recipe: Recipe, output_dir: Path, seed: int, report_to: list[str]) -> GRPOConfig:
+    """TRL's settings for GRPO: one optimiser step uses each of `prompts_per_step * num_generations` completions once."""
+    plan = recipe.grpo
+    completions = plan.prompts_per_step * plan.num_generations
+    return GRPOConfig(
+        output_dir=str(output_dir), seed=seed, max_steps=plan.steps, learning_rate=plan.learning_rate,
+        lr_scheduler_type="linear", warmup_steps=plan.warmup_steps, weight_decay=0.0, optim="adamw_torch",
+        max_grad_norm=plan.max_grad_norm, per_device_train_batch_size=plan.step_size,
+        gradient_accumulation_steps=completions // plan.step_size, num_generations=plan.num_generations,
+        max_completion_length=plan.max_completion_length, temperature=plan.temperature, top_p=1.0, top_k=0,
+        beta=plan.beta, epsilon=plan.epsilon, loss_type=plan.loss_type, scale_rewards=plan.scale_rewards, num_iterations=1,
+        mask_truncated_completions=False, use_vllm=False, logging_steps=1, log_completions=False, save_strategy="steps",
+        save_steps=plan.save_every, save_total_limit=2, report_to=report_to, **ON_A_CPU)
+
+
+class TorchLogProbs:
+    """Plain PyTorch in the place of TRL's Triton kernel, with the kernel's call form, for machines without Triton."""
+
+    @staticmethod
+    def apply(hidden, weight, bias, targets, temperature, chunk_size, softcap, logit_scale, outputs):
+        """Log-probability of each target (N,) and, where asked for, the entropy (N,) in nats, from hidden states (N, D)."""
+        logits = F.linear(hidden, weight, bias).float() * logit_scale
+        if softcap is not None:
+            logits = softcap * torch.tanh(logits / softcap)
+        log_probs = (logits / temperature).log_softmax(-1)
+        chosen = log_probs.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+        asked = set(outputs) - {"log_probs", "entropy", "mean_logits", "is_top1"}
+        if asked:
+            raise NotImplementedError(f"TRL asked for {sorted(asked)}, which needs its Triton kernel: train with BACKEND = 'unsloth'.")
+        return (chosen, -(log_probs.exp() * log_probs).sum(-1) if "entropy" in outputs else None, None,
+                logits.mean(-1) if "mean_logits" in outputs else None,
+                (log_probs.argmax(-1) == targets) if "is_top1" in outputs else None)
+
+
+def use_torch_where_triton_is_missing() -> bool:
+    """TRL 1.15 has its loss only as a Triton kernel; put plain PyTorch there if it is missing. Says so, and returns whether."""
+    if trl_utils._ChunkedLogProbFunction is not None:
+        return False
+    trl_utils._ChunkedLogProbFunction = TorchLogProbs
+    log.warning("Triton is not installed: TRL's loss is computed by plain PyTorch, which takes more memory.")
+    return True
+
+
+def resume(trainer, stage_dir: Path) -> str | None:
+    """The newest complete checkpoint to hand to `trainer.train(resume_from_checkpoint=...)`, or None. Says what it found."""
+    checkpoint = latest_checkpoint(stage_dir)
+    if checkpoint:
+        print(f"continuing from {stage_dir.name}/{checkpoint.name}")
+    return str(checkpoint) if checkpoint else None
+
+
+class MetricsFile(TrainerCallback):
+    """Keeps every value that the trainer logs in one CSV, a row a step, written anew at each step so that a cut run loses nothing.
+
+    measure: an optional function that returns more values (held-out accuracy, say), called every `every` steps and at the last.
+    """
+
+    def __init__(self, path: Path, measure: Callable[[], dict[str, float]] | None = None, every: int = 10):
+        self.path, self.measure, self.every = path, measure, every
+        self.rows: dict[int, dict[str, float]] = {}
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        if self.path.is_file() and state.global_step > 0:
+            with open(self.path, newline="") as file:
+                old = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+            self.rows = {int(row["step"]): row for row in old if row["step"] <= state.global_step}
+        elif self.measure:
+            self._keep(0, self.measure())
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        self._keep(state.global_step, {k: v for k, v in (logs or {}).items() if isinstance(v, int | float)})
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if self.measure and (state.global_step % self.every == 0 or state.global_step == state.max_steps):
+            self._keep(state.global_step, self.measure())
+
+    def _keep(self, step: int, values: dict[str, float]) -> None:
+        self.rows.setdefault(step, {"step": step}).update(values)
+        columns = list(dict.fromkeys(key for row in self.rows.values() for key in row))
+        with open(self.path, "w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(row for _, row in sorted(self.rows.items()))
