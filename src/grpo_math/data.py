@@ -65,3 +65,8 @@ def load_priming_examples(recipe: Recipe, path: Path = PRIMING_FILE) -> Dataset:
         except (json.JSONDecodeError, KeyError) as error:
             raise ValueError(f"{path}, line {number} is damaged ({error!r}). Restore it with `git checkout -- {path}`.") from error
     return Dataset.from_list(rows)
+
+
+def own_problem(question: str) -> Dataset:
+    """A reader's own question as one row. It has no gold answer, so only the completion and what is extracted mean anything."""
+    return Dataset.from_list([{"prompt": user_turn(question.strip()), "answer": "", "id": "own", "source": "own"}])

@@ -88,3 +88,13 @@ def accuracy_probe(model, tokenizer, rows: Dataset, recipe: Recipe):
         return {"eval_accuracy": solved / len(samples), "eval_low": low, "eval_high": high}
 
     return measure
+
+
+def save_plan(run: Path, recipe: Recipe, rows: Dataset) -> dict:
+    """Write `eval_plan.json` before the first completion: the items' hash, the prompts, decoding, budget and primary metric."""
+    plan = {"items": len(rows), "items_sha256": hashlib.sha256("".join(rows["id"]).encode()).hexdigest()[:16],
+            "prompts": {"base": "plain", "sft": "chat", "grpo": "chat"}, "decoding": "greedy",
+            "max_completion_length": recipe.evaluation.max_completion_length, "primary_metric": "accuracy, flexible extraction",
+            "comparisons": ["base -> sft", "sft -> grpo"]}
+    (run / "eval_plan.json").write_text(json.dumps(plan, indent=2) + "\n")
+    return plan

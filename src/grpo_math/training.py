@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 import trl.trainer.utils as trl_utils
-from transformers import TrainerCallback
+from tqdm import tqdm
+from transformers import PrinterCallback, Trainer, TrainerCallback
 from trl import GRPOConfig, SFTConfig
 
 from grpo_math.recipes import Recipe, Sft
@@ -28,7 +29,7 @@ def sft_config(recipe: Recipe, stage: Sft, output_dir: Path, seed: int, report_t
         output_dir=str(output_dir), seed=seed, num_train_epochs=stage.epochs, per_device_train_batch_size=stage.batch_size,
         learning_rate=stage.learning_rate, lr_scheduler_type="linear", warmup_steps=stage.warmup_steps, weight_decay=0.0,
         optim="adamw_torch", max_length=recipe.max_length, completion_only_loss=True, packing=False, logging_steps=1,
-        save_strategy="steps", save_steps=20, save_total_limit=2, report_to=report_to, disable_tqdm=False, **ON_A_CPU)
+        save_strategy="steps", save_steps=20, save_total_limit=2, report_to=report_to, disable_tqdm=True, **ON_A_CPU)
 
 
 def grpo_config(recipe: Recipe, output_dir: Path, seed: int, report_to: list[str]) -> GRPOConfig:
@@ -42,7 +43,7 @@ def grpo_config(recipe: Recipe, output_dir: Path, seed: int, report_to: list[str
         gradient_accumulation_steps=completions // plan.step_size, num_generations=plan.num_generations,
         max_completion_length=plan.max_completion_length, temperature=plan.temperature, top_p=1.0, top_k=0,
         beta=plan.beta, epsilon=plan.epsilon, loss_type=plan.loss_type, scale_rewards=plan.scale_rewards, num_iterations=1,
-        mask_truncated_completions=False, use_vllm=False, logging_steps=1, log_completions=False, save_strategy="steps",
+        mask_truncated_completions=False, use_vllm=False, logging_steps=1, log_completions=False, disable_tqdm=True, save_strategy="steps",
         save_steps=plan.save_every, save_total_limit=2, report_to=report_to, **ON_A_CPU)
 
 
@@ -74,12 +75,29 @@ def use_torch_where_triton_is_missing() -> bool:
     return True
 
 
-def resume(trainer, stage_dir: Path) -> str | None:
-    """The newest complete checkpoint to hand to `trainer.train(resume_from_checkpoint=...)`, or None. Says what it found."""
+def train(trainer: Trainer, stage_dir: Path) -> None:
+    """Train from the newest complete checkpoint of the stage, which is said, or from the start."""
+    trainer.remove_callback(PrinterCallback)  # the metrics file keeps every value; printing each as well would bury the notebook
     checkpoint = latest_checkpoint(stage_dir)
     if checkpoint:
         print(f"continuing from {stage_dir.name}/{checkpoint.name}")
-    return str(checkpoint) if checkpoint else None
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+
+class Progress(TrainerCallback):
+    """One progress bar with the loss and, in GRPO, the mean reward."""
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", desc=Path(args.output_dir).name)
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        self.bar.set_postfix({key: f"{logs[key]:.3f}" for key in ("loss", "reward") if key in (logs or {})}, refresh=False)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.bar.update()
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self.bar.close()
 
 
 class MetricsFile(TrainerCallback):

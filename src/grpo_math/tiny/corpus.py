@@ -1,8 +1,9 @@
 """The corpus of the tiny base: the same problems solved in several ways, as the web does, and bare arithmetic.
 
-Three ways of working, from short to long. `in_one_go` names every operation and then jumps to the result; `step_by_step` writes
-one result after another; `place_by_place` also takes each sum apart (57 + 86: 57 + 80 = 137, 137 + 6 = 143). The longer the
-way, the less a small model has to do in one token: what it writes down it need not hold. None is in the target format.
+Four ways of working, from short to long. `in_one_go` names every operation and then jumps to the result; `step_by_step` writes
+one result after another; `place_by_place` also takes each operation apart (57 + 86: 57 + 80 = 137, 137 + 6 = 143), and
+`careful_differences` does so only where most slips happen. The longer the way, the less a small model has to do in one token:
+what it writes down it need not hold. None is in the target format.
 """
 
 import random
@@ -21,6 +22,11 @@ def step_by_step(problem: Problem) -> str:
 def place_by_place(problem: Problem) -> str:
     """Every step taken apart by its digits' places: `37 * 6: 30 * 6 = 180, 7 * 6 = 42, 180 + 42 = 222.`"""
     return " ".join(f"{work_by_places(step)}." for step in problem.steps)
+
+
+def careful_differences(problem: Problem) -> str:
+    """Subtractions and divisions taken apart, the rest straight: `37 * 6 = 222. 222 - 57: 222 - 50 = 172, 172 - 7 = 165.`"""
+    return " ".join(f"{work_by_places(s) if s.operator in '-/' else f'{_say(s)} = {s.result}'}." for s in problem.steps)
 
 
 def in_one_go(problem: Problem) -> str:
@@ -75,10 +81,13 @@ def _walk(step: Step) -> str:
     return pieces[0] if len(pieces) == 1 else f"{_say(step)}: " + ", ".join(pieces)
 
 
-WAYS: dict[str, Way] = {"in_one_go": in_one_go, "step_by_step": step_by_step, "place_by_place": place_by_place}
+WAYS: dict[str, Way] = {way.__name__: way for way in (in_one_go, step_by_step, careful_differences, place_by_place)}
 
 # How often the corpus solves a problem in each way; the rest are bare answers.
-MIXTURE = {"in_one_go": 0.45, "step_by_step": 0.25, "place_by_place": 0.20, "answer_only": 0.10}
+MIXTURE = {"in_one_go": 0.08, "step_by_step": 0.42, "careful_differences": 0.15, "place_by_place": 0.25, "answer_only": 0.10}
+
+# The largest quantity of a document is drawn from these, so that small sums are learned first and the recipe can choose.
+LEVELS = (20, 50, 100, 150)
 
 
 def solution_document(problem: Problem, way: str, rng: random.Random) -> str:
@@ -89,35 +98,36 @@ def solution_document(problem: Problem, way: str, rng: random.Random) -> str:
     return f"Problem: {problem.question}\nSolution:\n{WAYS[way](problem)} {ending}"
 
 
-def arithmetic_document(rng: random.Random, difficulty: Difficulty) -> str:
-    """A few bare sums, each straight or by places."""
+def arithmetic_document(rng: random.Random, largest: int) -> str:
+    """A few bare sums with quantities up to `largest`, each straight or by places."""
     lines = []
     for _ in range(rng.randint(2, 5)):
-        step = _random_step(rng, difficulty.max_number)
+        step = _random_step(rng, largest)
         lines.append(work_by_places(step) if rng.random() < 0.5 else f"{_say(step)} = {step.result}")
     return "\n".join(lines)
 
 
 def _random_step(rng: random.Random, largest: int) -> Step:
-    operator = rng.choice("++--**/")
-    a, b = rng.randint(2, largest), rng.randint(2, 9)
+    """An operation of the size that stories have: totals grow to several times the largest quantity."""
+    operator = rng.choice("++---**/")
+    quantity, factor = rng.randint(2, largest), rng.randint(2, 9)
     if operator == "*":
-        return Step(a, "*", b)
+        return Step(quantity, "*", factor)
     if operator == "/":
-        return Step(a * b, "/", b)
-    total = rng.randint(2, largest * rng.choice((2, 2, 9)))  # results of a product are added to as well
-    if operator == "+":
-        return Step(total, "+", rng.randint(1, rng.choice((largest, total))))
-    return Step(total + 1, "-", rng.randint(1, min(total, rng.choice((largest, total)))))
+        return Step(quantity * factor, "/", factor)
+    total = rng.randint(2, largest * rng.choice((1, 2, 9)))
+    change = rng.randint(1, rng.choice((largest, total)))
+    return Step(total, "+", change) if operator == "+" else Step(total + change, "-", change)
 
 
-def documents(seed: int, difficulty: Difficulty, arithmetic: float = 0.25) -> Iterator[str]:
+def documents(seed: int, arithmetic: float = 0.25) -> Iterator[str]:
     """An endless stream of documents; `arithmetic` is the share of bare sums."""
     rng = random.Random(f"corpus-{seed}")
-    problems = generate("corpus", seed, difficulty)
+    problems = {largest: generate("corpus", seed, Difficulty(largest)) for largest in LEVELS}
     ways, shares = list(MIXTURE), list(MIXTURE.values())
     while True:
+        largest = rng.choice(LEVELS)
         if rng.random() < arithmetic:
-            yield arithmetic_document(rng, difficulty)
+            yield arithmetic_document(rng, largest)
         else:
-            yield solution_document(next(problems), rng.choices(ways, shares)[0], rng)
+            yield solution_document(next(problems[largest]), rng.choices(ways, shares)[0], rng)

@@ -1,0 +1,89 @@
+"""Run the three notebooks in order, as `make run` does: `python -m grpo_math.execute --run my-run`.
+
+Executed copies go to `results/<run>/notebooks/`. With `--keep` their outputs are also cleaned and written back to `notebooks/`
+(what a reader on GitHub sees), and the README's table is made anew.
+"""
+
+import argparse
+import re
+import time
+from pathlib import Path
+
+import nbformat
+import papermill
+from nbformat import NotebookNode
+
+from grpo_math import report, runs
+from grpo_math.recipes import get_recipe
+
+NAMES = ("01_SFT_pre-tuning", "02_GRPO_reasoning_tuning", "03_Inference_and_Evaluation")
+
+
+def clean_outputs(notebook: NotebookNode, root: Path) -> NotebookNode:
+    """The notebook as it is committed: no injected cell, stderr, progress bars, widget state, timings or machine paths."""
+    notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+    count = 0
+    for cell in notebook.cells:
+        cell.metadata = NotebookNode({"tags": cell.metadata.tags} if "parameters" in cell.metadata.get("tags", []) else {})
+        if cell.cell_type == "code":
+            count += 1
+            cell.execution_count = count
+            cell.outputs = [_clean(output, count, root) for output in cell.outputs if output.get("name") != "stderr"]
+    notebook.metadata = NotebookNode({key: notebook.metadata[key] for key in ("kernelspec", "language_info")})
+    return notebook
+
+
+def _clean(output: NotebookNode, count: int, root: Path) -> NotebookNode:
+    if "execution_count" in output:
+        output.execution_count = count
+    if "text" in output:
+        text = output.text.replace(f"{root}/", "").replace(str(root), ".")
+        output.text = re.sub(r"[^\n]*\r(?!\n)", "", text)  # what a progress bar overwrote
+    return output
+
+
+def run_notebooks(run_name: str, recipe: str, seed: int, keep: bool) -> None:
+    """Execute 01, 02 and 03; each stops at its first error, with everything made so far kept in the run folder."""
+    get_recipe(recipe)
+    root = runs.project_root()
+    run = runs.open_run(run_name)
+    (run / "notebooks").mkdir(exist_ok=True)
+    started = time.time()
+    for name in NAMES:
+        print(f"\n{name}", flush=True)
+        source, executed = root / "notebooks" / f"{name}.ipynb", run / "notebooks" / f"{name}.ipynb"
+        papermill.execute_notebook(source, executed, {"RECIPE": recipe, "RUN": run_name, "SEED": seed}, cwd=source.parent,
+                                   kernel_name="python3", progress_bar=True, log_output=False)
+        if keep:
+            nbformat.write(clean_outputs(nbformat.read(executed, as_version=4), root), source)
+    _print_summary(run, time.time() - started)
+    if keep:
+        report.update_readme(root / "README.md", "results", report.results_markdown(run))
+
+
+def _print_summary(run: Path, seconds: float) -> None:
+    print("\n" + report.results_markdown(run))
+    print("\nstage        wall s    CPU s  peak MB")
+    for row in runs.read_stages(run):
+        print(f"{row['stage']:10} {row['wall_s']:>8} {row['cpu_s']:>8} {row['peak_memory_mb']:>8}")
+    print(f"\nAll in {seconds / 60:.1f} minutes. Read the executed notebooks in results/{run.name}/notebooks/, "
+          f"the figures in results/{run.name}/figures/.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Run the three notebooks in order.")
+    parser.add_argument("--run", default="my-run", help="the folder under results/ (default: my-run)")
+    parser.add_argument("--recipe", default="tiny")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", action="store_true", help="write the cleaned outputs back to notebooks/ and the README")
+    arguments = parser.parse_args()
+    try:
+        run_notebooks(arguments.run, arguments.recipe, arguments.seed, arguments.keep)
+    except papermill.PapermillExecutionError as error:
+        raise SystemExit(f"\ngrpo-math: {error.ename} in cell {error.exec_count}: {error.evalue}") from error
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"grpo-math: {error}") from error
+
+
+if __name__ == "__main__":
+    main()
