@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from grpo_math import report
+from grpo_math import figures, report
 from grpo_math.stats import paired_difference, wilson_interval
 
 N = 40
@@ -374,7 +374,7 @@ def titles(figure: Figure) -> list[str]:
 @pytest.mark.parametrize("name", ["accuracy", "sft", "grpo"])
 def test_figures_are_saved_and_leave_the_settings_alone(run, name):
     before = dict(matplotlib.rcParams)
-    figure = getattr(report, f"plot_{name}")(run)
+    figure = getattr(figures, f"plot_{name}")(run)
     assert isinstance(figure, Figure)
     png = (run / "figures" / f"{name}.png").read_bytes()
     assert png.startswith(b"\x89PNG")
@@ -384,7 +384,7 @@ def test_figures_are_saved_and_leave_the_settings_alone(run, name):
 
 
 def test_plot_accuracy_draws_the_measured_shares(run):
-    axes = report.plot_accuracy(run).axes[0]
+    axes = figures.plot_accuracy(run).axes[0]
     assert [text.get_text() for text in axes.texts] == [
         "30.0",
         "60.0",
@@ -403,7 +403,7 @@ def test_plot_accuracy_draws_the_measured_shares(run):
 
 def test_plot_sft_draws_the_logged_losses(run):
     loss = pd.read_csv(run / "sft_metrics.csv")["loss"]
-    assert list(report.plot_sft(run).axes[0].lines[0].get_ydata()) == list(loss)
+    assert list(figures.plot_sft(run).axes[0].lines[0].get_ydata()) == list(loss)
 
 
 # name: (columns left out of the metrics, titles of the panels)
@@ -441,14 +441,14 @@ PANELS = {
 @pytest.mark.parametrize(("left_out", "expected"), PANELS.values(), ids=PANELS)
 def test_plot_grpo_draws_what_was_logged(run, left_out, expected):
     grpo_metrics().drop(columns=left_out).to_csv(run / "grpo_metrics.csv", index=False)
-    assert titles(report.plot_grpo(run)) == expected
+    assert titles(figures.plot_grpo(run)) == expected
 
 
 def test_plot_grpo_takes_the_later_of_two_values_and_joins_the_rows_of_a_step(run):
     (run / "grpo_metrics.csv").write_text(
         "step,rewards/correctness/mean,eval_accuracy\n1,0.1,\n2,0.2,\n2,,0.9\n2,0.3,\n3,0.4,\n"
     )
-    dev, correctness = report.plot_grpo(run).axes
+    dev, correctness = figures.plot_grpo(run).axes
     assert list(dev.lines[0].get_xydata()[0]) == [2, 0.9]
     assert correctness.lines[0].get_xydata().tolist() == [[1, 0.1], [2, 0.3], [3, 0.4]]
 
@@ -456,22 +456,22 @@ def test_plot_grpo_takes_the_later_of_two_values_and_joins_the_rows_of_a_step(ru
 # name: (function, file, its text, words of the message)
 BAD_METRICS = {
     "no loss": (
-        report.plot_sft,
+        figures.plot_sft,
         "sft_metrics.csv",
         "step,lr\n1,0.1\n",
         "no value in a column 'loss'",
     ),
-    "no step": (report.plot_sft, "sft_metrics.csv", "loss\n1\n", "needs a column 'step'"),
-    "no rows": (report.plot_sft, "sft_metrics.csv", "step,loss\n", "at least one row"),
-    "nothing at all": (report.plot_sft, "sft_metrics.csv", "", "not a table of numbers"),
+    "no step": (figures.plot_sft, "sft_metrics.csv", "loss\n1\n", "needs a column 'step'"),
+    "no rows": (figures.plot_sft, "sft_metrics.csv", "step,loss\n", "at least one row"),
+    "nothing at all": (figures.plot_sft, "sft_metrics.csv", "", "not a table of numbers"),
     "text in a cell": (
-        report.plot_sft,
+        figures.plot_sft,
         "sft_metrics.csv",
         "step,loss\n1,oops\n",
         "not a table of numbers",
     ),
     "nothing to draw": (
-        report.plot_grpo,
+        figures.plot_grpo,
         "grpo_metrics.csv",
         "step,loss\n1,1\n",
         "none of the metrics",
@@ -490,9 +490,9 @@ def test_figures_say_what_is_wrong_with_the_metrics(run, plot, name, text, words
 @pytest.mark.parametrize(
     ("plot", "notebook"),
     [
-        (report.plot_sft, "01_SFT"),
-        (report.plot_grpo, "02_GRPO"),
-        (report.plot_accuracy, "03_Inference"),
+        (figures.plot_sft, "01_SFT"),
+        (figures.plot_grpo, "02_GRPO"),
+        (figures.plot_accuracy, "03_Inference"),
     ],
 )
 def test_figures_without_a_run_say_which_notebook_to_run(tmp_path, plot, notebook):

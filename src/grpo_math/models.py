@@ -1,12 +1,10 @@
 """Load a base model and its LoRA adapter, by Unsloth where it can be imported, else by Transformers and PEFT.
 
 Both backends give the same two things, a PEFT model and a tokenizer, so nothing above this module needs to know which it got.
-Import this module before trl: Unsloth patches the trainers when it is imported.
+Call `runs.choose_backend` before this module is imported: Unsloth patches the libraries that it loads.
 """
 
 import hashlib
-import importlib
-import importlib.util
 import json
 from pathlib import Path
 
@@ -16,20 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from grpo_math.formats import chat_template, get_format
 from grpo_math.recipes import Lora, Recipe
 
-BACKENDS = ("auto", "unsloth", "peft")
-
-
-def choose_backend(wanted: str = "auto") -> str:
-    """"unsloth" or "peft". "auto" takes Unsloth where it is installed. ValueError for an unknown name, ImportError if missing."""
-    if wanted not in BACKENDS:
-        raise ValueError(f"There is no backend {wanted!r}. Set BACKEND to one of: {', '.join(BACKENDS)}.")
-    installed = importlib.util.find_spec("unsloth") is not None
-    if wanted == "unsloth" and not installed:
-        raise ImportError("BACKEND is 'unsloth' but Unsloth is not installed: run `make setup`, or set BACKEND = 'peft'.")
-    chosen = "unsloth" if installed and wanted != "peft" else "peft"
-    if chosen == "unsloth":
-        importlib.import_module("unsloth")
-    return chosen
+MOST_THREADS = 4  # a model this small only gets slower on more
 
 
 def check_base(path: Path) -> None:
@@ -57,6 +42,7 @@ def load_base(recipe: Recipe, root: Path, backend: str) -> tuple[PreTrainedModel
     else:
         model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(name)
+    torch.set_num_threads(min(MOST_THREADS, torch.get_num_threads()))
     tokenizer.padding_side = "left"
     tokenizer.chat_template = chat_template(get_format(recipe.format), recipe.system_prompt)
     return model, tokenizer

@@ -5,6 +5,8 @@ A run folder holds everything that one pass through the notebooks makes: `sft/` 
 """
 
 import csv
+import importlib
+import importlib.util
 import json
 import os
 import platform
@@ -19,6 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "datasets", "unsloth", "unsloth_zoo", "wandb")
+BACKENDS = ("auto", "unsloth", "peft")
 NOTEBOOKS = {"sft": "01_SFT_pre-tuning.ipynb", "grpo": "02_GRPO_reasoning_tuning.ipynb"}
 
 
@@ -91,6 +94,19 @@ def save_config(run: Path, stage: str, settings: dict) -> Path:
                              f"RUN, or delete {path.parent.name}/{stage} to start it afresh.")
     path.write_text(json.dumps({"settings": settings, "environment": describe_environment()}, indent=2) + "\n")
     return path
+
+
+def choose_backend(wanted: str = "auto") -> str:
+    """"unsloth" or "peft". "auto" takes Unsloth where it is installed. ValueError for an unknown name, ImportError if missing."""
+    if wanted not in BACKENDS:
+        raise ValueError(f"There is no backend {wanted!r}. Set BACKEND to one of: {', '.join(BACKENDS)}.")
+    installed = importlib.util.find_spec("unsloth") is not None
+    if wanted == "unsloth" and not installed:
+        raise ImportError("BACKEND is 'unsloth' but Unsloth is not installed: run `make setup`, or set BACKEND = 'peft'.")
+    chosen = "unsloth" if installed and wanted != "peft" else "peft"
+    if chosen == "unsloth":
+        importlib.import_module("unsloth")
+    return chosen
 
 
 def describe_environment() -> dict[str, str]:

@@ -1,6 +1,6 @@
 """From a recipe to trainer settings, and the callbacks that keep what a run measured. The notebooks construct the trainers.
 
-Import `models` (and call `choose_backend`) before this module: Unsloth patches TRL when it is imported.
+Call `runs.choose_backend` before this module is imported: Unsloth patches TRL.
 """
 
 import csv

@@ -269,14 +269,14 @@ def reading(story: Story, steps: int) -> None:
 
 
 def teams(story: Story, steps: int) -> None:
-    place, each, groups = story.pick("park", "gym", "camp", "club"), story.number(), story.number(2, 9)
-    boys = each * groups
-    girls = story.number()
-    story.operands.append(boys + girls)
-    story.say(f"{boys + girls} children come to the {place}. {girls} of them go home.",
-              f"There are {boys + girls} children in the {place}, but {girls} leave.")
+    place, each = story.pick("park", "gym", "camp", "club"), story.rng.randint(2, story.difficulty.max_number)
+    groups, gone = story.number(2, 9), story.number()
+    come = each * groups + gone
+    story.operands.append(come)
+    story.say(f"{come} children come to the {place}. {gone} of them go home.",
+              f"There are {come} children in the {place}, but {gone} leave.")
     story.say(f"The others form {groups} equal teams.", f"The rest are put into {groups} equal teams.")
-    size = story.do(story.do(boys + girls, "-", girls), "/", groups)
+    size = story.do(story.do(come, "-", gone), "/", groups)
     _events(story, size, steps - 2, gains=("Then {n} more children join each team.",), losses=("Then {n} children leave each team.",))
     story.ask = story.pick("How many children are in each team?", "How big is each team?")
 

@@ -1,0 +1,288 @@
+"""Figures of a run, drawn from its files alone and saved as PNGs in its `figures/`. Nothing that was not measured is drawn.
+
+Notebook 01 makes `sft_metrics.csv`, 02 `grpo_metrics.csv` (one row a logged step), 03 the samples.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from grpo_math.report import CHECKPOINTS, EXTRACTIONS, label_of, samples_of, summarise
+
+NOTEBOOKS = {
+    "sft_metrics.csv": "01_SFT_pre-tuning.ipynb",
+    "grpo_metrics.csv": "02_GRPO_reasoning_tuning.ipynb",
+}
+
+# Okabe and Ito's colours, which stay apart for every common kind of colour blindness.
+BLUE, ORANGE, GREEN, INK = "#0072B2", "#D55E00", "#009E73", "#333333"
+STYLE = {
+    "font.size": 9.5,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#8C8C8C",
+    "axes.labelcolor": INK,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.8,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+}
+WIDTH_INCHES, DPI = 7.0, 130
+
+
+def _read_metrics(run_dir: Path | str, name: str) -> pd.DataFrame:
+    """A metrics file by `step`; where a resumed run logged a step twice, the later values stand."""
+    path = Path(run_dir) / name
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There are no metrics at {path}: run notebooks/{NOTEBOOKS[name]} for this run first."
+        )
+    try:
+        frame = pd.read_csv(path).apply(pd.to_numeric)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is not a table of numbers: {error}") from error
+    if "step" not in frame or frame.empty:
+        raise ValueError(f"{path} needs a column 'step' and at least one row.")
+    return frame.groupby("step").last().sort_index()
+
+
+def _new_figure(height: float) -> Figure:
+    return Figure(figsize=(WIDTH_INCHES, height), dpi=DPI, layout="constrained")
+
+
+def _save(figure: Figure, run_dir: Path | str, name: str) -> Figure:
+    folder = Path(run_dir) / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.savefig(folder / f"{name}.png", dpi=DPI)
+    return figure
+
+
+def _measured(metrics: pd.DataFrame, column: str) -> pd.Series:
+    """The steps at which a metric was logged, with its values; empty where it never was."""
+    return metrics[column].dropna() if column in metrics else pd.Series(dtype=float)
+
+
+def _draw_curve(axes: Axes, values: pd.Series, colour: str) -> None:
+    """The logged values, pale, and over them their centred moving mean (full windows only)."""
+    window = max(3, len(values) // 20 | 1)
+    if len(values) < 3 * window:
+        axes.plot(values.index, values, color=colour, linewidth=1.8, marker="o", markersize=3)
+    else:
+        axes.plot(values.index, values, color=colour, alpha=0.28, linewidth=0.9)
+        smooth = values.rolling(window, center=True).mean().dropna()
+        axes.plot(
+            smooth.index, smooth, color=colour, linewidth=2, label=f"mean of {window} logged steps"
+        )
+        axes.legend(loc="best")
+    axes.set_xlabel("optimiser step")
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+
+
+def _percent_axis(axes: Axes, top: float = 1.0) -> None:
+    axes.set_ylim(0, top)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+
+def _draw_accuracies(axes: Axes, summaries: Sequence[dict], extraction: str) -> None:
+    """One dot with whiskers a checkpoint: flexible left of the tick, strict right of it."""
+    flexible = extraction == "flexible"
+    colour, side = (BLUE, -1) if flexible else (ORANGE, 1)
+    where = "flexible: clearly given anywhere" if flexible else "strict: in the required form"
+    for i, s in enumerate(summaries):
+        share, low, high = (s[f"{part}_{extraction}"] for part in ("accuracy", "low", "high"))
+        axes.errorbar(
+            i + 0.13 * side,
+            share,
+            [[max(0, share - low)], [max(0, high - share)]],
+            color=colour,
+            fmt="o" if flexible else "s",
+            markersize=7,
+            elinewidth=2,
+            capsize=4,
+            capthick=1.5,
+            label=None if i else where,
+        )
+        axes.annotate(
+            f"{100 * share:.1f}",
+            (i + 0.13 * side, share),
+            (9 * side, 0),
+            textcoords="offset points",
+            ha="right" if flexible else "left",
+            va="center",
+            color=colour,
+            fontweight="bold",
+        )
+
+
+def plot_accuracy(run_dir: Path | str, checkpoints: Sequence[str] = CHECKPOINTS) -> Figure:
+    """Accuracy of every checkpoint with Wilson 95 % whiskers: `figures/accuracy.png`.
+
+    Strict extraction stands beside flexible. Raises as `read_samples`.
+    """
+    summaries = [summarise(samples_of(run_dir, name)) for name in checkpoints]
+    counts = " or ".join(f"{n:,}" for n in sorted({s["n"] for s in summaries}))
+    with rc_context(STYLE):
+        figure = _new_figure(3.9)
+        axes = figure.add_subplot()
+        for extraction in EXTRACTIONS:
+            _draw_accuracies(axes, summaries, extraction)
+        axes.set_xticks(
+            range(len(checkpoints)), [label_of(name) for name in checkpoints], fontsize=10.5
+        )
+        axes.set_xlim(-0.55, len(checkpoints) - 0.45)
+        _percent_axis(axes)
+        axes.set_ylim(-0.04, 1.14)  # room for a dot at 0 % and for the legend above 100 %
+        axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
+        axes.set_ylabel("problems answered correctly")
+        axes.set_title(f"Accuracy on {counts} held-out problems (whiskers: 95% interval)")
+        axes.legend(loc="upper left", ncols=2, borderaxespad=0.2)
+        return _save(figure, run_dir, "accuracy")
+
+
+def plot_sft(run_dir: Path | str) -> Figure:
+    """The SFT loss over the optimiser steps: `figures/sft.png`.
+
+    Raises FileNotFoundError that names the notebook, ValueError where the file is damaged or no
+    loss was logged.
+    """
+    loss = _measured(_read_metrics(run_dir, "sft_metrics.csv"), "loss")
+    if loss.empty:
+        raise ValueError(
+            f"{Path(run_dir) / 'sft_metrics.csv'} has no value in a column 'loss', "
+            "so there is no curve to draw."
+        )
+    with rc_context(STYLE):
+        figure = _new_figure(3.3)
+        axes = figure.add_subplot()
+        _draw_curve(axes, loss, BLUE)
+        axes.set_ylim(bottom=min(0, loss.min()))
+        axes.set_ylabel("cross-entropy (nats per token)")
+        axes.set_title("SFT: loss on the training examples")
+        return _save(figure, run_dir, "sft")
+
+
+def _panel_dev(axes: Axes, metrics: pd.DataFrame) -> None:
+    accuracy = _measured(metrics, "eval_accuracy")
+    axes.plot(accuracy.index, accuracy, color=GREEN, linewidth=2, marker="o", markersize=5)
+    if {"eval_low", "eval_high"} <= set(metrics.columns):
+        bounds = metrics.loc[accuracy.index, ["eval_accuracy", "eval_low", "eval_high"]].dropna()
+        middle = bounds["eval_accuracy"]
+        reach = [
+            (middle - bounds["eval_low"]).clip(lower=0),
+            (bounds["eval_high"] - middle).clip(lower=0),
+        ]
+        axes.errorbar(
+            bounds.index,
+            middle,
+            reach,
+            fmt="none",
+            ecolor=GREEN,
+            elinewidth=1.4,
+            capsize=3,
+            alpha=0.7,
+        )
+    _percent_axis(axes, 1.02)
+    axes.set_title("Accuracy on held-out dev problems, greedy (whiskers: 95% interval)")
+    axes.set_ylabel("answered correctly")
+    axes.set_xlabel("optimiser step")
+    axes.xaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
+
+
+def _panel_correctness(axes: Axes, metrics: pd.DataFrame) -> None:
+    _draw_curve(axes, _measured(metrics, "rewards/correctness/mean"), BLUE)
+    axes.set_title("Correctness reward")
+    axes.set_ylabel("mean over completions")
+
+
+def _panel_format(axes: Axes, metrics: pd.DataFrame) -> None:
+    _draw_curve(axes, _measured(metrics, "rewards/exact_format/mean"), BLUE)
+    axes.set_title("Format reward")
+    axes.set_ylabel("mean over completions")
+
+
+def _panel_length(axes: Axes, metrics: pd.DataFrame) -> None:
+    _draw_curve(axes, _measured(metrics, "completions/mean_length"), BLUE)
+    axes.set_title("Completion length")
+    axes.set_ylabel("mean length (tokens)")
+    clipped = _measured(metrics, "completions/clipped_ratio")
+    if clipped.gt(0).any():
+        share = axes.twinx()
+        share.grid(False)
+        share.fill_between(clipped.index, clipped, color=ORANGE, alpha=0.35, linewidth=0)
+        share.set_ylabel("cut off at the limit", color=ORANGE)
+        share.tick_params(axis="y", colors=ORANGE)
+        _percent_axis(
+            share, min(1.0, 3 * clipped.max())
+        )  # kept low, so that the length stays in front
+        share.yaxis.set_major_locator(MaxNLocator(4))
+
+
+def _panel_entropy(axes: Axes, metrics: pd.DataFrame) -> None:
+    _draw_curve(axes, _measured(metrics, "entropy"), BLUE)
+    axes.set_title("Entropy of the policy")
+    axes.set_ylabel("nats per token")
+
+
+def _panel_zero_variance(axes: Axes, metrics: pd.DataFrame) -> None:
+    _draw_curve(axes, _measured(metrics, "frac_reward_zero_std"), BLUE)
+    axes.set_title("Groups without a signal")
+    axes.set_ylabel("groups with equal rewards")
+    _percent_axis(axes, 1.02)
+
+
+PANELS = {
+    "eval_accuracy": _panel_dev,
+    "rewards/correctness/mean": _panel_correctness,
+    "rewards/exact_format/mean": _panel_format,
+    "completions/mean_length": _panel_length,
+    "entropy": _panel_entropy,
+    "frac_reward_zero_std": _panel_zero_variance,
+}
+
+
+def plot_grpo(run_dir: Path | str) -> Figure:
+    """How GRPO went, in small panels over the optimiser steps: `figures/grpo.png`.
+
+    Held-out accuracy, correctness and format reward, completion length (with the share cut off, if
+    any was) and entropy, or, where that was not logged, the share of groups whose rewards were all
+    equal. A metric that was never logged has no panel. Raises FileNotFoundError that names the
+    notebook, ValueError where the file is damaged or holds none of these.
+    """
+    metrics = _read_metrics(run_dir, "grpo_metrics.csv")
+    drawn = [column for column in PANELS if not _measured(metrics, column).empty]
+    if "entropy" in drawn and "frac_reward_zero_std" in drawn:
+        drawn.remove("frac_reward_zero_std")
+    if not drawn:
+        raise ValueError(
+            f"{Path(run_dir) / 'grpo_metrics.csv'} holds none of the metrics that are drawn: "
+            f"{', '.join(PANELS)}."
+        )
+    wide = len(drawn) % 2  # with an odd number of panels the first spans both columns
+    rows = (len(drawn) + wide) // 2
+    with rc_context(STYLE):
+        figure = _new_figure(2.6 * rows)
+        figure.get_layout_engine().set(h_pad=0.09, w_pad=0.06)
+        grid = figure.add_gridspec(rows, 2)
+        for i, column in enumerate(drawn):
+            cell = grid[0, :] if wide and i == 0 else grid[divmod(i + wide, 2)]
+            PANELS[column](figure.add_subplot(cell), metrics)
+        return _save(figure, run_dir, "grpo")
