@@ -1,86 +1,167 @@
-"""Formats: prompts are rendered verbatim, targets parse back, and only the exact form counts as exact."""
+"""formats: what counts as the form, and that templates bring every text out verbatim."""
+
+import doctest
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers.utils.chat_template_utils import render_jinja_template
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from grpo_math.formats import FORMATS, chat_template, get_format, plain_prompt
+from grpo_math import formats
+from grpo_math.formats import FORMATS, Parsed, chat_template, get_format, plain_prompt
 
-TAGS, XML, BOXED = FORMATS["tags"], FORMATS["xml"], FORMATS["boxed"]
+TAGS, XML, BOXED = (FORMATS[name] for name in ("tags", "xml", "boxed"))
+AWKWARD = ("\\", "'", '"', "{{", "}}", "{%", "%}", "{#", "\n", "\r\n", "\\boxed{1}", "\\n",
+           "\\u0041", "<|im_end|>", "é", "😀", "a")
+texts = st.lists(st.sampled_from(AWKWARD) | st.text(max_size=5), max_size=8).map("".join)
+tags = [tag for f in FORMATS.values()
+        for tag in (f.reasoning_start, f.reasoning_end, f.answer_start, f.answer_end)]
+marks = st.sampled_from((*tags,
+                         "</think>", "\\{", "{", "}", "$", ".", "\n", "7", "x"))
 
 
-def render(fmt, messages, add_generation_prompt=False, system_prompt=None) -> str:
-    template = chat_template(fmt, system_prompt)
-    return render_jinja_template([messages], chat_template=template, add_generation_prompt=add_generation_prompt)[0][0]
+def render(template: str, messages: list[dict], add_generation_prompt: bool = False) -> str:
+    """The way transformers renders a chat template."""
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(template).render(messages=messages,
+                                                    add_generation_prompt=add_generation_prompt)
 
 
-CASES = {  # name: (format, completion, answer, exact)
-    "the form": (TAGS, "6 * 7 = 42.<end_working_out><SOLUTION>42</SOLUTION>", "42", True),
-    "the opening tag written again": (TAGS, "<start_working_out>w<end_working_out><SOLUTION>42</SOLUTION>", "42", True),
-    "lines between": (TAGS, "a\nb\n<end_working_out>\n<SOLUTION>\n42\n</SOLUTION>\n", "42", True),
-    "text after the end": (TAGS, "w<end_working_out><SOLUTION>42</SOLUTION> done", "42", False),
-    "text after the end, on a later line": (TAGS, "w<end_working_out><SOLUTION>42</SOLUTION>\n43", "42", False),
-    "text between": (TAGS, "w<end_working_out> so <SOLUTION>42</SOLUTION>", "42", False),
-    "no working": (TAGS, "<end_working_out><SOLUTION>42</SOLUTION>", "42", False),
-    "empty answer": (TAGS, "w<end_working_out><SOLUTION> </SOLUTION>", None, False),
-    "not closed": (TAGS, "w<end_working_out><SOLUTION>42", None, False),
-    "two answers": (TAGS, "w<end_working_out><SOLUTION>1</SOLUTION><SOLUTION>2</SOLUTION>", None, False),
-    "wrong order": (TAGS, "w<SOLUTION>42</SOLUTION><end_working_out>", None, False),
-    "opening tag in the middle": (TAGS, "w<start_working_out><end_working_out><SOLUTION>42</SOLUTION>", None, False),
-    "nothing": (TAGS, "", None, False),
-    "xml, multi-line": (XML, "line\nline\n</reasoning>\n<answer>\n7\n</answer>\n", "7", True),
-    "a box": (BOXED, r"So $\boxed{\frac{1}{2}}$.", r"\frac{1}{2}", True),
-    "a box, then text": (BOXED, r"So \boxed{4}, or not.", "4", False),
-    "two boxes": (BOXED, r"\boxed{4} and \boxed{5}", None, False),
-    "a box cut off": (BOXED, r"So \boxed{4", None, False),
-    "an empty box": (BOXED, r"So \boxed{}", None, False),
+def turn(role: str, content: str) -> dict:
+    return {"role": role, "content": content}
+
+
+# case: (format, completion, reasoning, answer, exact)
+PARSED = {
+    "exact": (TAGS, "6*7=42<end_working_out><SOLUTION>42</SOLUTION>", "6*7=42", "42", True),
+    "opening tag repeated": (TAGS, "<start_working_out>w<end_working_out><SOLUTION>42</SOLUTION>",
+                             "w", "42", True),
+    "white space and lines": (TAGS, "\na\nb\n<end_working_out>\n\n<SOLUTION>\n42\n</SOLUTION>\n",
+                              "a\nb", "42", True),
+    "text after the end": (TAGS, "w<end_working_out><SOLUTION>42</SOLUTION>\nBye", "w", "42",
+                           False),
+    "text between": (TAGS, "w<end_working_out>so<SOLUTION>42</SOLUTION>", "w", "42", False),
+    "opening tag later on": (TAGS, "w<start_working_out>w<end_working_out><SOLUTION>42</SOLUTION>",
+                             "w<start_working_out>w", "42", False),
+    "opening tag twice": (TAGS, 2 * TAGS.reasoning_start
+                          + "w<end_working_out><SOLUTION>42</SOLUTION>",
+                          "<start_working_out>w", "42", False),
+    "no working": (TAGS, " <end_working_out><SOLUTION>42</SOLUTION>", None, "42", False),
+    "empty answer": (TAGS, "w<end_working_out><SOLUTION> </SOLUTION>", "w", None, False),
+    "working not closed": (TAGS, "w<SOLUTION>42</SOLUTION>", None, "42", False),
+    "working closed twice": (TAGS, "w<end_working_out>w<end_working_out><SOLUTION>42</SOLUTION>",
+                             None, "42", False),
+    "working closed after the answer": (TAGS, "w<SOLUTION>42</SOLUTION><end_working_out>", None,
+                                        None, False),
+    "answer tags in the wrong order": (TAGS, "w<end_working_out></SOLUTION>42<SOLUTION>", "w", None,
+                                       False),
+    "two answers": (TAGS, "w<end_working_out><SOLUTION>42</SOLUTION><SOLUTION>43</SOLUTION>", "w",
+                    None, False),
+    "truncated": (TAGS, "w<end_working_out><SOLUTION>42", "w", None, False),
+    "nothing": (TAGS, "", None, None, False),
+    "xml": (XML, "w</reasoning>\n<answer>1/2</answer>", "w", "1/2", True),
+    "xml with other tags": (XML, "w<end_working_out><SOLUTION>42</SOLUTION>", None, None, False),
+    "box": (BOXED, "So it is $\\boxed{42}$.", "So it is $", "42", True),
+    "box in display": (BOXED, "So\n\\[ \\boxed{42} \\]\n", "So\n\\[", "42", True),
+    "nested braces": (BOXED, "w \\boxed{\\frac{1}{2}}", "w", "\\frac{1}{2}", True),
+    "escaped braces": (BOXED, "w \\boxed{\\{1, 2\\}}", "w", "\\{1, 2\\}", True),
+    "text after the box": (BOXED, "w \\boxed{42} apples", "w", "42", False),
+    "box alone": (BOXED, "\\boxed{42}", None, "42", False),
+    "empty box": (BOXED, "w \\boxed{}", "w", None, False),
+    "two boxes": (BOXED, "w \\boxed{42} \\boxed{42}", None, None, False),
+    "box in a box": (BOXED, "w \\boxed{\\boxed{42}}", None, None, False),
+    "open box": (BOXED, "w \\boxed{42", None, None, False),
+    "box while thinking": (BOXED, "<think>\\boxed{41}</think> w \\boxed{42}",
+                           "<think>\\boxed{41}</think> w", "42", True),
+    "only while thinking": (BOXED, "<think>\\boxed{41}</think> done", None, None, False),
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_parse(name):
-    fmt, completion, answer, exact = CASES[name]
-    parsed = fmt.parse(completion)
-    assert (parsed.answer, parsed.exact) == (answer, exact), f"{name}: {completion!r} gave {parsed}"
+@pytest.mark.parametrize(("fmt", "completion", "reasoning", "answer", "exact"), PARSED.values(),
+                         ids=PARSED)
+def test_parse(fmt, completion, reasoning, answer, exact):
+    got, expected = fmt.parse(completion), Parsed(reasoning, answer, exact)
+    assert got == expected, f"{fmt.name}: {completion!r} gave {got}, expected {expected}"
 
 
 @pytest.mark.parametrize("fmt", FORMATS.values(), ids=FORMATS)
-def test_a_target_parses_back_and_continues_the_prompt(fmt):
+def test_a_rendered_target_is_exact(fmt):
     target = fmt.render_target("6 * 7 = 42.", "42")
-    parsed = fmt.parse(target)
-    assert (parsed.reasoning, parsed.answer, parsed.exact) == ("6 * 7 = 42.", "42", True)
-    prompt, turn = [{"role": "user", "content": "?"}], {"role": "assistant", "content": target}
-    assert render(fmt, [*prompt, turn]).startswith(render(fmt, prompt, add_generation_prompt=True))
+    completion = target.removeprefix(fmt.reasoning_start)
+    for text in (target, completion):
+        assert fmt.parse(text) == Parsed("6 * 7 = 42.", "42", True), text
+
+
+def test_rendered_targets_add_no_white_space():
+    tagged = "<start_working_out>w<end_working_out><SOLUTION>1</SOLUTION>"
+    assert TAGS.render_target("w", "1") == tagged
+    assert BOXED.render_target("w", "1") == "w\n\\boxed{1}"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(list(FORMATS.values())),
+       st.lists(marks | st.text(max_size=4), max_size=12).map("".join))
+def test_parse_takes_any_text(fmt, text):
+    parsed = fmt.parse(text)
+    assert not parsed.exact or (parsed.reasoning and parsed.answer)
 
 
 @pytest.mark.parametrize("fmt", FORMATS.values(), ids=FORMATS)
-@given(text=st.text(max_size=300) | st.sampled_from([r"\boxed{\frac12}", "it's \"5\"", "{{ 7*7 }}", "{% raw %}", "a\\n\nb", "</answer>"]))
-def test_prompts_are_rendered_verbatim(fmt, text):
-    assert text in render(fmt, [{"role": "user", "content": text}], add_generation_prompt=True)
-    if text:
-        assert f"system\n{text}<|im_end|>" in render(fmt, [{"role": "user", "content": "q"}], system_prompt=text)
+def test_the_prompt_is_a_prefix_of_the_conversation(fmt):
+    template, question = chat_template(fmt), turn("user", "What is 6 * 7?")
+    prompt = render(template, [question], add_generation_prompt=True)
+    whole = render(template, [question, turn("assistant", fmt.render_target("6 * 7 = 42.", "42"))])
+    assert prompt.endswith(f"<|im_start|>assistant\n{fmt.reasoning_start}")
+    assert whole.startswith(prompt) and whole.endswith("<|im_end|>\n")
 
 
-def test_system_turns():
-    question = [{"role": "user", "content": "q"}]
-    assert TAGS.system_prompt in render(TAGS, question)
-    assert "system" not in render(TAGS, question, system_prompt="")
-    own = render(TAGS, [{"role": "system", "content": "mine"}, *question])
-    assert "mine" in own and TAGS.system_prompt not in own
+SYSTEM = {
+    "the format's own": (None, [], TAGS.system_prompt),
+    "another": ("Be brief.", [], "Be brief."),
+    "none": ("", [], None),
+    "the conversation's own": ("Be brief.", [turn("system", "Be long.")], "Be long."),
+    "the conversation's own, no default": ("", [turn("system", "Be long.")], "Be long."),
+}
 
 
-@given(st.text(max_size=300))
-def test_parse_never_raises(text):
-    for fmt in FORMATS.values():
-        parsed = fmt.parse(text)
-        assert not parsed.exact or parsed.answer
+@pytest.mark.parametrize(("given_prompt", "before", "expected"), SYSTEM.values(), ids=SYSTEM)
+def test_the_system_turn(given_prompt, before, expected):
+    got = render(chat_template(TAGS, given_prompt), [*before, turn("user", "Hi")])
+    system = "" if expected is None else f"<|im_start|>system\n{expected}<|im_end|>\n"
+    assert got == f"{system}<|im_start|>user\nHi<|im_end|>\n"
 
 
-def test_unknown_format():
-    with pytest.raises(ValueError, match="There is no format 'json': choose one of tags, xml, boxed"):
-        get_format("json")
+@settings(max_examples=200, deadline=None)
+@given(texts, texts, texts)
+def test_any_text_is_rendered_verbatim(system, question, answer):
+    got = render(chat_template(TAGS, system), [turn("user", question), turn("assistant", answer)],
+                 add_generation_prompt=True)
+    head = f"<|im_start|>system\n{system}<|im_end|>\n" if system else ""
+    body = (f"<|im_start|>user\n{question}<|im_end|>\n"
+            f"<|im_start|>assistant\n{answer}<|im_end|>\n")
+    expected = f"{head}{body}<|im_start|>assistant\n<start_working_out>"
+    assert got == expected, f"{got!r}, expected {expected!r}"
 
 
-def test_plain_prompt():
-    assert plain_prompt("2 + 2?") == "Problem: 2 + 2?\nSolution:\n"
+def test_transformers_renders_the_same():
+    utilities = pytest.importorskip("transformers.utils.chat_template_utils")
+    messages = [turn("user", "Put \\boxed{'x'} in {{ here }}\n")]
+    template = chat_template(BOXED)
+    got = utilities.render_jinja_template([messages], chat_template=template,
+                                          add_generation_prompt=True)
+    got = (got[0] if isinstance(got, tuple) else got)[0]
+    assert got == render(template, messages, add_generation_prompt=True)
+    assert BOXED.system_prompt in got and messages[0]["content"] in got
+
+
+def test_an_unknown_format_is_named_with_the_known_ones():
+    with pytest.raises(ValueError, match="no format 'yaml'; choose one of tags, xml, boxed"):
+        get_format("yaml")
+
+
+def test_the_plain_prompt():
+    assert plain_prompt("6 * 7?") == "Problem: 6 * 7?\nSolution:\n"
+
+
+def test_examples_in_docstrings():
+    assert doctest.testmod(formats).failed == 0

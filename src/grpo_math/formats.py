@@ -1,17 +1,24 @@
-r"""The forms in which a completion can hold its working and its answer: tags, XML, or a final `\boxed{}`.
+"""The form of a completion: working, then the final answer, marked so that a program finds both.
 
-A format says how a prompt is rendered, how a training target is written, and how a completion is read. The prompt opens the
-working (`reasoning_start` stands at the end of the generation prompt), so a completion begins inside it. Standard library only.
+A departure from the textbook: the prompt already opens the working, so a completion begins inside
+it and no reward has to ask for the opening tag.
+
+>>> get_format("tags").parse("6 * 7 = 42<end_working_out><SOLUTION>42</SOLUTION>").answer
+'42'
 """
 
 import json
 import re
 from dataclasses import dataclass
 
+_BOX = re.compile(r"\\boxed\s*\{")
+_BRACE = re.compile(r"\\[{}]|[{}]")
+_AFTER_BOX = re.compile(r"(?:\s|[$.]|\\\]|\\\))*")
+
 
 @dataclass(frozen=True)
 class Parsed:
-    """A completion, read strictly. `answer` is given where exactly one well-placed answer section is; `exact` where that is all."""
+    """The working and the final answer of a completion (None where missing); is its form exact?"""
 
     reasoning: str | None
     answer: str | None
@@ -20,7 +27,10 @@ class Parsed:
 
 @dataclass(frozen=True)
 class ReasoningFormat:
-    """The tags of a format and its default system prompt. The reasoning tags are empty where the reasoning is free."""
+    r"""Marks around the working and the answer, and the system prompt that asks for them.
+
+    Where the answer is marked by `\boxed{` and `}` the working is free and its marks are empty.
+    """
 
     name: str
     reasoning_start: str
@@ -30,91 +40,111 @@ class ReasoningFormat:
     system_prompt: str
 
     @property
-    def tags(self) -> tuple[str, ...]:
-        """The tags that a completion has to write itself, in their order."""
-        return tuple(tag for tag in (self.reasoning_end, self.answer_start, self.answer_end) if tag)
+    def boxed(self) -> bool:
+        r"""Whether the answer stands in `\boxed{...}` after free working."""
+        return self.answer_start == r"\boxed{"
 
-    def parse(self, completion: str) -> Parsed:
-        """Read a completion strictly: each tag once, in order, around a reasoning and an answer that are not empty."""
-        text = completion.removeprefix(self.reasoning_start)
-        if not self.reasoning_end:
-            return self._parse_boxed(text)
-        if any(text.count(tag) != 1 for tag in self.tags) or self.reasoning_start in text:
-            return Parsed(None, None, False)
-        reasoning, _, rest = text.partition(self.reasoning_end)
-        between, _, rest = rest.partition(self.answer_start)
-        answer, end, after = rest.partition(self.answer_end)
-        if not end or not answer.strip():
-            return Parsed(None, None, False)
-        exact = bool(reasoning.strip()) and not between.strip() and not after.strip()
-        return Parsed(reasoning.strip() or None, answer.strip(), exact)
+    def parse(self, text: str) -> Parsed:
+        """Take a completion apart; it may repeat the tag by which the prompt opens the working.
 
-    def _parse_boxed(self, text: str) -> Parsed:
-        """One complete box, and after it nothing but what closes the formula or the sentence."""
-        reasoning, _, rest = text.partition(self.answer_start)
-        end = _closing_brace(rest)
-        if text.count(self.answer_start) != 1 or end is None or not rest[:end].strip():
-            return Parsed(None, None, False)
-        reasoning = reasoning.strip(" \t\n$")
-        return Parsed(reasoning or None, rest[:end].strip(), bool(reasoning) and not rest[end + 1 :].strip(" \t\n$.\\]"))
+        `answer` is given where exactly one complete answer section exists and the working is not
+        closed after it. `exact` asks for the whole form: every tag once and in order, working and
+        answer not empty, only white space between the two and after the end. Never raises.
+        """
+        return self._parse_boxed(text) if self.boxed else self._parse_tags(text)
 
     def render_target(self, reasoning: str, answer: str) -> str:
-        """The assistant's message that a training example wants: working and answer in this form, no whitespace added."""
-        if not self.reasoning_end:
+        """The assistant's message of a worked example in this form, without added white space."""
+        if self.boxed:
             return f"{reasoning}\n{self.answer_start}{answer}{self.answer_end}"
-        return f"{self.reasoning_start}{reasoning}{self.reasoning_end}{self.answer_start}{answer}{self.answer_end}"
+        return "".join((self.reasoning_start, reasoning, self.reasoning_end,
+                        self.answer_start, answer, self.answer_end))
+
+    def _parse_tags(self, text: str) -> Parsed:
+        body = text.removeprefix(self.reasoning_start)
+        closes = body.count(self.reasoning_end)
+        one_section = body.count(self.answer_start) == 1 and body.count(self.answer_end) == 1
+        before, _, section = body.partition(self.answer_start)
+        answer, end, after = section.partition(self.answer_end)
+        found = one_section and end != "" and self.reasoning_end not in section
+        answer = answer.strip() if found else ""
+        reasoning, _, between = before.partition(self.reasoning_end)
+        reasoning = reasoning.strip() if closes == 1 and self.reasoning_end in before else ""
+        exact = bool(reasoning and answer and self.reasoning_start not in body
+                     and not between.strip() and not after.strip())
+        return Parsed(reasoning or None, answer or None, exact)
+
+    def _parse_boxed(self, text: str) -> Parsed:
+        span = _only_box(text, text.rfind("</think>") + 1)  # a box in a thinking block is working
+        if span is None:
+            return Parsed(None, None, False)
+        opening, start, end = span
+        reasoning, answer = text[:opening].strip(), text[start:end].strip()
+        exact = bool(reasoning and answer and _AFTER_BOX.fullmatch(text, end + 1))
+        return Parsed(reasoning or None, answer or None, exact)
 
 
-FORMATS = {
-    fmt.name: fmt
-    for fmt in (
-        ReasoningFormat(
-            "tags", "<start_working_out>", "<end_working_out>", "<SOLUTION>", "</SOLUTION>",
-            "Solve the problem. Work it out between <start_working_out> and <end_working_out>, "
-            "then give only the final answer between <SOLUTION> and </SOLUTION>."),
-        ReasoningFormat(
-            "xml", "<reasoning>", "</reasoning>", "<answer>", "</answer>",
-            "Solve the problem. Write your working inside <reasoning> and </reasoning>, "
-            "then only the final answer inside <answer> and </answer>."),
-        ReasoningFormat("boxed", "", "", "\\boxed{", "}", "Solve the problem step by step and end with the final answer in \\boxed{}."),
-    )
+def _only_box(text: str, begin: int) -> tuple[int, int, int] | None:
+    """Where the only box from `begin` on opens, and where its content starts and ends."""
+    boxes = _BOX.finditer(text, begin)
+    box = next(boxes, None)
+    if box is None or next(boxes, None) is not None:
+        return None
+    depth = 1
+    for brace in _BRACE.finditer(text, box.end()):
+        depth += {"{": 1, "}": -1}.get(brace.group(), 0)
+        if depth == 0:
+            return box.start(), box.end(), brace.start()
+    return None
+
+
+FORMATS: dict[str, ReasoningFormat] = {
+    "tags": ReasoningFormat(
+        "tags", "<start_working_out>", "<end_working_out>", "<SOLUTION>", "</SOLUTION>",
+        "Solve the maths problem. Work step by step, starting at <start_working_out> and closing "
+        "with <end_working_out>. Then write only the answer between <SOLUTION> and </SOLUTION>."),
+    "xml": ReasoningFormat(
+        "xml", "<reasoning>", "</reasoning>", "<answer>", "</answer>",
+        "Solve the maths problem. Reason step by step inside <reasoning> and </reasoning>, "
+        "then put the final answer alone inside <answer> and </answer>."),
+    "boxed": ReasoningFormat(
+        "boxed", "", "", r"\boxed{", "}",
+        r"Solve the maths problem step by step, and end with the final answer in one \boxed{}."),
 }
 
 
 def get_format(name: str) -> ReasoningFormat:
-    """The format of that name; ValueError with the known names for any other."""
+    """The format of this name. Raises ValueError where there is none."""
     if name not in FORMATS:
-        raise ValueError(f"There is no format {name!r}: choose one of {', '.join(FORMATS)}.")
+        known = ", ".join(FORMATS)
+        raise ValueError(f"There is no format {name!r}; choose one of {known}.")
     return FORMATS[name]
 
 
-def _closing_brace(text: str) -> int | None:
-    """Where the brace that was open before `text` closes, or None."""
-    depth = 1
-    for match in re.finditer(r"\\.|[{}]", text, re.DOTALL):
-        depth += {"{": 1, "}": -1}.get(match.group(), 0)
-        if depth == 0:
-            return match.start()
-    return None
-
-
 def chat_template(fmt: ReasoningFormat, system_prompt: str | None = None) -> str:
-    """A ChatML template in Jinja. `system_prompt`: None is the format's own, "" is no system turn at all.
+    """A ChatML template in Jinja whose generation prompt opens the working.
 
-    The texts are put in as JSON string literals, which Jinja reads as they are; messages only ever enter as data. A system turn
-    in the messages takes the place of the default one.
+    `system_prompt`: None is the format's own, "" is no system turn; a conversation's own system
+    turn takes its place. Texts enter as escaped literals or as data, so all come out verbatim.
     """
     system = fmt.system_prompt if system_prompt is None else system_prompt
-    default = ""
-    if system:
-        turn = json.dumps(f"<|im_start|>system\n{system}<|im_end|>\n", ensure_ascii=False)
-        default = "{%- if messages[0]['role'] != 'system' %}{{ " + turn + " }}{% endif %}"
-    opening = json.dumps("<|im_start|>assistant\n" + fmt.reasoning_start, ensure_ascii=False)
-    return (default + "{%- for message in messages %}"
-            "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
-            "{%- endfor %}{%- if add_generation_prompt %}{{ " + opening + " }}{% endif %}")
+    turn = "{{ '<|im_start|>' + %s + '\\n' + %s + '<|im_end|>\\n' }}"
+    default = turn % ("'system'", _literal(system))
+    unless = "{% if not messages | selectattr('role', 'equalto', 'system') | list %}"
+    return "".join((
+        f"{unless}{default}{{% endif %}}" if system else "",
+        "{% for message in messages %}",
+        turn % ("message['role']", "message['content']"),
+        "{% endfor %}",
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' + ",
+        _literal(fmt.reasoning_start), " }}{% endif %}"))
+
+
+def _literal(text: str) -> str:
+    """The text as a string literal of JSON, whose escapes mean the same to Jinja (pairs apart)."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def plain_prompt(question: str) -> str:
-    """The plainest prompt for a base model, as its own texts pose a problem."""
+    """The question as a base model without a chat template reads it."""
     return f"Problem: {question}\nSolution:\n"

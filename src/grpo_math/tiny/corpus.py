@@ -1,9 +1,8 @@
 """The corpus of the tiny base: the same problems solved in several ways, as the web does, and bare arithmetic.
 
-Four ways of working, from short to long. `in_one_go` names every operation and then jumps to the result; `step_by_step` writes
-one result after another; `place_by_place` also takes each operation apart (57 + 86: 57 + 80 = 137, 137 + 6 = 143), and
-`careful_differences` does so only where most slips happen. The longer the way, the less a small model has to do in one token:
-what it writes down it need not hold. None is in the target format.
+Three ways of working, from short to long. `in_one_go` names every operation and then jumps to the result; `step_by_step` writes
+one result after another; `place_by_place` also takes each operation apart (57 + 86: 57 + 80 = 137, 137 + 6 = 143). The longer the
+way, the less a small model has to do in one token: what it writes down it need not hold. None is in the target format.
 """
 
 import random
@@ -22,11 +21,6 @@ def step_by_step(problem: Problem) -> str:
 def place_by_place(problem: Problem) -> str:
     """Every step taken apart by its digits' places: `37 * 6: 30 * 6 = 180, 7 * 6 = 42, 180 + 42 = 222.`"""
     return " ".join(f"{work_by_places(step)}." for step in problem.steps)
-
-
-def careful_differences(problem: Problem) -> str:
-    """Subtractions and divisions taken apart, the rest straight: `37 * 6 = 222. 222 - 57: 222 - 50 = 172, 172 - 7 = 165.`"""
-    return " ".join(f"{work_by_places(s) if s.operator in '-/' else f'{_say(s)} = {s.result}'}." for s in problem.steps)
 
 
 def in_one_go(problem: Problem) -> str:
@@ -81,18 +75,25 @@ def _walk(step: Step) -> str:
     return pieces[0] if len(pieces) == 1 else f"{_say(step)}: " + ", ".join(pieces)
 
 
-WAYS: dict[str, Way] = {way.__name__: way for way in (in_one_go, step_by_step, careful_differences, place_by_place)}
+WAYS: dict[str, Way] = {way.__name__: way for way in (in_one_go, step_by_step, place_by_place)}
 
-# How often the corpus solves a problem in each way; the rest are bare answers.
-MIXTURE = {"in_one_go": 0.08, "step_by_step": 0.42, "careful_differences": 0.15, "place_by_place": 0.25, "answer_only": 0.10}
+# How often the corpus solves a problem in each way, by the number of its steps: what is short, people do in the head.
+# The rest, to 1, are bare answers.
+MIXTURE = {
+    2: {"in_one_go": 0.50, "step_by_step": 0.24, "place_by_place": 0.16},
+    3: {"in_one_go": 0.22, "step_by_step": 0.46, "place_by_place": 0.22},
+    4: {"in_one_go": 0.10, "step_by_step": 0.55, "place_by_place": 0.25},
+}
 
 # The largest quantity of a document is drawn from these, so that small sums are learned first and the recipe can choose.
-LEVELS = (20, 50, 100, 150)
+LEVELS = (20, 50, 100)
 
 
-def solution_document(problem: Problem, way: str, rng: random.Random) -> str:
-    """One document of the corpus: the problem and a solution, or its answer alone."""
-    if way == "answer_only":
+def solution_document(problem: Problem, rng: random.Random) -> str:
+    """One document of the corpus: the problem and its solution in a way drawn from MIXTURE, or its answer alone."""
+    shares = MIXTURE[len(problem.steps)]
+    way = rng.choices([*shares, None], [*shares.values(), 1 - sum(shares.values())])[0]
+    if way is None:
         return f"Problem: {problem.question}\nAnswer: {problem.answer}"
     ending = rng.choice((f"The answer is {problem.answer}.", f"Answer: {problem.answer}"))
     return f"Problem: {problem.question}\nSolution:\n{WAYS[way](problem)} {ending}"
@@ -124,10 +125,7 @@ def documents(seed: int, arithmetic: float = 0.25) -> Iterator[str]:
     """An endless stream of documents; `arithmetic` is the share of bare sums."""
     rng = random.Random(f"corpus-{seed}")
     problems = {largest: generate("corpus", seed, Difficulty(largest)) for largest in LEVELS}
-    ways, shares = list(MIXTURE), list(MIXTURE.values())
     while True:
         largest = rng.choice(LEVELS)
-        if rng.random() < arithmetic:
-            yield arithmetic_document(rng, largest)
-        else:
-            yield solution_document(next(problems[largest]), rng.choices(ways, shares)[0], rng)
+        bare = rng.random() < arithmetic
+        yield arithmetic_document(rng, largest) if bare else solution_document(next(problems[largest]), rng)

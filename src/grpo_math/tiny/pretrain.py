@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+from grpo_math.runs import describe_environment
 from grpo_math.tiny.corpus import LEVELS, MIXTURE, documents
 from grpo_math.tiny.tokenizer import TAGS, TURN_END, TURN_START, train_tokenizer
 
@@ -36,7 +37,7 @@ class Pretraining:
     kv_heads: int = 2
     mlp_size: int = 384
     vocab_size: int = 1024
-    documents: int = 180_000
+    documents: int = 100_000
     batch_size: int = 64
     muon_lr: float = 1e-2
     adamw_lr: float = 3e-3
@@ -132,11 +133,38 @@ def pretrain(plan: Pretraining, out: Path) -> None:
     prime_unused_embeddings(model, tokenizer, plan.seed)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
-    record = {"plan": asdict(plan), "mixture": MIXTURE, "levels": LEVELS, "parameters": model.num_parameters(), "tokens": sum(map(len, encoded)),
-              "final_loss": round(loss, 4), "seconds": round(time.time() - started), "torch": torch.__version__,
+    record = {"plan": asdict(plan), "mixture": MIXTURE, "levels": LEVELS, "parameters": model.num_parameters(),
+              "documents": len(texts), "tokens": sum(map(len, encoded)), "final_loss": round(loss, 4),
+              "seconds": round(time.time() - started), "environment": describe_environment(),
               "sha256": hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()}
     (out / "pretraining.json").write_text(json.dumps(record, indent=2) + "\n")
+    (out / "README.md").write_text(render_card(record))
     print(f"saved to {out}: loss {loss:.3f} after {record['seconds']} s")
+
+
+def render_card(record: dict) -> str:
+    """The model card, from the record that `pretraining.json` keeps."""
+    plan, libraries = record["plan"], record["environment"]
+    return f"""# tiny-base
+
+A Qwen3 of {record["parameters"]:,} parameters ({plan["layers"]} layers, width {plan["hidden_size"]}) that plays the base model of the
+recipe `tiny`. It has read plain-text word problems of this repository's own world, solved in one go, step by step or place by place,
+and bare sums; no chat, no answer tags. It knows nothing else: it is made to be trained on, not to be used.
+
+| | |
+| --- | --- |
+| command | `make tiny-base` |
+| seed | {plan["seed"]} |
+| corpus | {record["documents"]:,} documents, {record["tokens"]:,} tokens, each read once |
+| final loss | {record["final_loss"]} nats a token, mean of the last 50 steps |
+| time | {record["seconds"]} s on {libraries["machine"]} |
+| libraries | torch {libraries["torch"]}, transformers {libraries["transformers"]}, Python {libraries["python"]} |
+| sha256 of `model.safetensors` | `{record["sha256"]}` |
+| licence | MIT |
+
+Every setting stands in [pretraining.json](pretraining.json). The embeddings of the format's tags and of the chat marks, which the
+corpus never shows, were placed near tokens that play a like part (`prime_unused_embeddings`).
+"""
 
 
 def main() -> None:
