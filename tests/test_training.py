@@ -18,7 +18,7 @@ BACKENDS = ["peft", pytest.param("unsloth", marks=pytest.mark.skipif(not importl
 SMALL = dataclasses.replace(
     TINY,
     sft=dataclasses.replace(TINY.sft, examples=16, epochs=1, batch_size=8),
-    grpo=dataclasses.replace(TINY.grpo, steps=2, prompts_per_step=2, num_generations=4, step_size=8, max_completion_length=40,
+    grpo=dataclasses.replace(TINY.grpo, rollouts=2, prompts_per_rollout=2, num_generations=4, updates_per_rollout=1, max_completion_length=40,
                              eval_problems=2, eval_every=1, save_every=1),
     evaluation=dataclasses.replace(TINY.evaluation, max_completion_length=40, batch_size=8),
 )
@@ -49,8 +49,8 @@ def rows(path: Path) -> list[dict]:
 
 def test_grpo_settings_add_up():
     plan, config = TINY.grpo, training.grpo_config(TINY, Path("out"), 0, [])
-    assert config.generation_batch_size == plan.prompts_per_step * plan.num_generations
-    assert config.per_device_train_batch_size * config.gradient_accumulation_steps == config.generation_batch_size
+    assert config.generation_batch_size == plan.prompts_per_rollout * plan.num_generations
+    assert config.max_steps * config.per_device_train_batch_size == plan.rollouts * config.generation_batch_size, "each used once"
     assert not config.bf16 and not config.fp16 and config.beta == 0.0
 
 

@@ -17,7 +17,7 @@ from grpo_math.tiny.problems import Difficulty, Problem, generate
 PRIMING_FILE = Path("data/priming.jsonl")
 
 # The ways of working in the SFT examples, in parts of their sum: mostly plain steps, with some of the short and the careful way.
-SFT_WAYS = {"in_one_go": 1, "step_by_step": 3, "place_by_place": 1}
+SFT_WAYS = {"in_one_go": 1, "step_by_step": 5, "place_by_place": 4}
 
 
 def user_turn(question: str) -> list[dict[str, str]]:
@@ -35,7 +35,7 @@ def _assistant_turn(recipe: Recipe, reasoning: str, answer: str) -> list[dict[st
 
 def draw_problems(recipe: Recipe, split: str, count: int, seed: int = 0) -> list[Problem]:
     """The first `count` problems of a split of the tiny world at the recipe's difficulty."""
-    return list(itertools.islice(generate(split, seed, Difficulty(recipe.max_number)), count))
+    return list(itertools.islice(generate(split, seed, Difficulty(recipe.max_number, recipe.problem_steps)), count))
 
 
 def load_problems(recipe: Recipe, split: str, count: int, seed: int = 0) -> Dataset:

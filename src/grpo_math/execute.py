@@ -6,6 +6,7 @@ Executed copies go to `results/<run>/notebooks/`. With `--keep` their outputs ar
 
 import argparse
 import re
+import sys
 import time
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def run_notebooks(run_name: str, recipe: str, seed: int, keep: bool) -> None:
         print(f"\n{name}", flush=True)
         source, executed = root / "notebooks" / f"{name}.ipynb", run / "notebooks" / f"{name}.ipynb"
         papermill.execute_notebook(source, executed, {"RECIPE": recipe, "RUN": run_name, "SEED": seed}, cwd=source.parent,
-                                   kernel_name="python3", progress_bar=True, log_output=False)
+                                   kernel_name="python3", progress_bar=False, stderr_file=sys.stderr)
         if keep:
             nbformat.write(clean_outputs(nbformat.read(executed, as_version=4), root), source)
     _print_summary(run, time.time() - started)

@@ -148,3 +148,16 @@ def _literal(text: str) -> str:
 def plain_prompt(question: str) -> str:
     """The question as a base model without a chat template reads it."""
     return f"Problem: {question}\nSolution:\n"
+
+
+def plain_template(fmt: ReasoningFormat) -> str:
+    """A template in Jinja for a base model that has never seen a chat: `plain_prompt`, then the tag that opens the working.
+
+    It takes one question and, in training, its answer; there are no role names and no system turn that the model would have to
+    learn to look past. The answer ends with the same `<|im_end|>` as in ChatML.
+    """
+    before, after = plain_prompt("\0").split("\0")
+    return "".join((
+        "{% for message in messages %}{% if message['role'] == 'user' %}{{ ",
+        _literal(before), " + message['content'] + ", _literal(after), " }}{% else %}{{ message['content'] + '<|im_end|>\\n' }}",
+        "{% endif %}{% endfor %}{% if add_generation_prompt %}{{ ", _literal(fmt.reasoning_start), " }}{% endif %}"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from grpo_math.formats import chat_template, get_format
+from grpo_math.formats import chat_template, get_format, plain_template
 from grpo_math.recipes import Lora, Recipe
 
 MOST_THREADS = 4  # a model this small only gets slower on more
@@ -44,7 +44,8 @@ def load_base(recipe: Recipe, root: Path, backend: str) -> tuple[PreTrainedModel
         tokenizer = AutoTokenizer.from_pretrained(name)
     torch.set_num_threads(min(MOST_THREADS, torch.get_num_threads()))
     tokenizer.padding_side = "left"
-    tokenizer.chat_template = chat_template(get_format(recipe.format), recipe.system_prompt)
+    fmt = get_format(recipe.format)
+    tokenizer.chat_template = plain_template(fmt) if recipe.template == "plain" else chat_template(fmt, recipe.system_prompt)
     return model, tokenizer
 
 

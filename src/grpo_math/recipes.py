@@ -30,16 +30,16 @@ class Sft:
 
 @dataclass(frozen=True)
 class Grpo:
-    """The GRPO stage. Each step samples `prompts_per_step` groups of `num_generations` completions.
+    """The GRPO stage. Each rollout samples `prompts_per_rollout` groups of `num_generations` completions.
 
-    step_size: sequences in one forward and backward pass; a whole number of these make one optimiser step.
-    eval_every, eval_problems: how often, and on how many dev problems, greedy accuracy is measured while training.
+    updates_per_rollout: the optimiser steps that a rollout is shared out to; each completion is used once.
+    eval_every, eval_problems: every how many rollouts, and on how many dev problems, greedy accuracy is measured while training.
     """
 
-    steps: int
-    prompts_per_step: int
+    rollouts: int
+    prompts_per_rollout: int
     num_generations: int
-    step_size: int
+    updates_per_rollout: int
     learning_rate: float
     max_completion_length: int
     temperature: float = 1.0
@@ -49,9 +49,14 @@ class Grpo:
     scale_rewards: str = "none"
     warmup_steps: int = 0
     max_grad_norm: float = 1.0
-    save_every: int = 10
-    eval_every: int = 10
+    save_every: int = 8
+    eval_every: int = 8
     eval_problems: int = 200
+
+    @property
+    def probe_every(self) -> int:
+        """Optimiser steps between two measurements of held-out accuracy."""
+        return self.eval_every * self.updates_per_rollout
 
 
 @dataclass(frozen=True)
@@ -67,16 +72,19 @@ class Evaluation:
 class Recipe:
     """Everything that one run needs, from the base model to the evaluation.
 
-    format: a name in `formats.FORMATS`. system_prompt: None is the format's own, "" is none at all.
-    max_number: the tiny world's difficulty; the largest quantity a story starts from.
+    format: a name in `formats.FORMATS`. template: "chatml", or "plain" for a base that has never seen a chat.
+    system_prompt (ChatML only): None is the format's own, "" is none at all.
+    max_number, problem_steps: the tiny world's difficulty (see `tiny.problems.Difficulty`).
     """
 
     name: str
     base_model: str
     format: str
+    template: str
     system_prompt: str | None
     max_length: int
     max_number: int
+    problem_steps: tuple[int, ...]
     seed: int
     lora: Lora
     priming: Sft
@@ -89,15 +97,18 @@ TINY = Recipe(
     name="tiny",
     base_model="data/tiny-base",
     format="tags",
+    template="plain",
     system_prompt="",
-    max_length=320,
-    max_number=60,
+    max_length=384,
+    max_number=100,
+    problem_steps=(2, 2, 3, 4),
     seed=0,
     lora=Lora(rank=32, alpha=32),
     priming=Sft(examples=60, epochs=2, batch_size=16, learning_rate=2e-3),
-    sft=Sft(examples=600, epochs=2, batch_size=32, learning_rate=2e-3),
-    grpo=Grpo(steps=40, prompts_per_step=16, num_generations=8, step_size=64, learning_rate=1e-3, max_completion_length=160),
-    evaluation=Evaluation(problems=2000, max_completion_length=320, batch_size=250),
+    sft=Sft(examples=1500, epochs=2, batch_size=32, learning_rate=2e-3),
+    grpo=Grpo(rollouts=32, prompts_per_rollout=16, num_generations=16, updates_per_rollout=4, learning_rate=1e-3,
+              max_completion_length=144),
+    evaluation=Evaluation(problems=2000, max_completion_length=256, batch_size=250),
 )
 
 RECIPES = {recipe.name: recipe for recipe in (TINY,)}

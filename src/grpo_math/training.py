@@ -33,18 +33,18 @@ def sft_config(recipe: Recipe, stage: Sft, output_dir: Path, seed: int, report_t
 
 
 def grpo_config(recipe: Recipe, output_dir: Path, seed: int, report_to: list[str]) -> GRPOConfig:
-    """TRL's settings for GRPO: one optimiser step uses each of `prompts_per_step * num_generations` completions once."""
+    """TRL's settings for GRPO: a rollout's completions are shared out evenly to its updates. One row is logged a rollout."""
     plan = recipe.grpo
-    completions = plan.prompts_per_step * plan.num_generations
+    updates = plan.updates_per_rollout
     return GRPOConfig(
-        output_dir=str(output_dir), seed=seed, max_steps=plan.steps, learning_rate=plan.learning_rate,
+        output_dir=str(output_dir), seed=seed, max_steps=plan.rollouts * updates, learning_rate=plan.learning_rate,
         lr_scheduler_type="linear", warmup_steps=plan.warmup_steps, weight_decay=0.0, optim="adamw_torch",
-        max_grad_norm=plan.max_grad_norm, per_device_train_batch_size=plan.step_size,
-        gradient_accumulation_steps=completions // plan.step_size, num_generations=plan.num_generations,
+        max_grad_norm=plan.max_grad_norm, per_device_train_batch_size=plan.prompts_per_rollout * plan.num_generations // updates,
+        gradient_accumulation_steps=1, steps_per_generation=updates, num_generations=plan.num_generations,
         max_completion_length=plan.max_completion_length, temperature=plan.temperature, top_p=1.0, top_k=0,
         beta=plan.beta, epsilon=plan.epsilon, loss_type=plan.loss_type, scale_rewards=plan.scale_rewards, num_iterations=1,
-        mask_truncated_completions=False, use_vllm=False, logging_steps=1, log_completions=False, disable_tqdm=True, save_strategy="steps",
-        save_steps=plan.save_every, save_total_limit=2, report_to=report_to, **ON_A_CPU)
+        mask_truncated_completions=False, use_vllm=False, logging_steps=updates, log_completions=False, disable_tqdm=True, save_strategy="steps",
+        save_steps=plan.save_every * updates, save_total_limit=2, report_to=report_to, **ON_A_CPU)
 
 
 class TorchLogProbs:

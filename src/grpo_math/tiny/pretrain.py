@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from grpo_math.runs import describe_environment
 from grpo_math.tiny.corpus import LEVELS, MIXTURE, documents
-from grpo_math.tiny.tokenizer import TAGS, TURN_END, TURN_START, train_tokenizer
+from grpo_math.tiny.tokenizer import END_OF_TEXT, TAGS, TURN_END, TURN_START, train_tokenizer
 
 IGNORED = -100  # the label that the loss leaves out
 
@@ -104,19 +104,21 @@ def train(model: Qwen3ForCausalLM, batches: list[torch.Tensor], plan: Pretrainin
 
 
 def prime_unused_embeddings(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
-    """Place the tokens that the corpus never shows (tags, chat marks) near ones that play a like part.
+    """Place the tokens that the corpus never shows (tags, chat marks) near the ones that play a like part in it.
 
-    LoRA leaves the embeddings as they are, so a token whose embedding is noise could not be learned in a short SFT. They are made
-    shorter than their models, so that with tied embeddings the base itself still prefers the token that it knows.
+    LoRA leaves the embeddings as they are, so what a token of noise does could not be learned in a short SFT. The end of the working
+    starts near "Answer", which follows a finished solution, the opening of the answer near the colon after it. They are made a
+    little shorter than their models, so that with tied embeddings the base itself still prefers the token that it knows.
     """
-    newline, colon, end = (tokenizer(text, add_special_tokens=False).input_ids[-1] for text in ("\n", ":", "<|endoftext|>"))
+    newline, answer, colon, end = (tokenizer(text, add_special_tokens=False).input_ids[-1]
+                                   for text in ("\n", "Answer", ": ", END_OF_TEXT))
     start_work, end_work, start_answer, end_answer = TAGS
-    near = {TURN_START: newline, TURN_END: end, start_work: newline, end_work: newline, start_answer: colon, end_answer: end}
+    near = {TURN_START: newline, TURN_END: end, start_work: newline, end_work: answer, start_answer: colon, end_answer: end}
     generator = torch.Generator().manual_seed(seed)
     weight = model.get_input_embeddings().weight.data
     for token, like in near.items():
-        noise = torch.randn(weight.shape[1], generator=generator) * weight[like].std() * 0.4
-        weight[tokenizer.convert_tokens_to_ids(token)] = 0.6 * weight[like] + noise
+        noise = torch.randn(weight.shape[1], generator=generator)
+        weight[tokenizer.convert_tokens_to_ids(token)] = 0.8 * weight[like] + 0.15 * noise
 
 
 def pretrain(plan: Pretraining, out: Path) -> None:

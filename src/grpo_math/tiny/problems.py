@@ -20,13 +20,13 @@ SPLITS = {"corpus": 60, "sft": 10, "grpo": 15, "dev": 5, "test": 10}
 class Difficulty:
     """How hard the problems are.
 
-    max_number: the largest quantity a story starts from (results may be larger). Default 60.
-    steps: how many arithmetic steps a problem may take, fewest and most. Default (2, 4).
+    max_number: the largest quantity a story starts from (results may be larger). Default 100.
+    steps: how many arithmetic steps a problem takes, drawn evenly from these; name one twice to have more of it. Default (2, 3, 4).
     distractors: the share of problems that also state a number nobody needs. Default 0.3.
     """
 
-    max_number: int = 60
-    steps: tuple[int, int] = (2, 4)
+    max_number: int = 100
+    steps: tuple[int, ...] = (2, 3, 4)
     distractors: float = 0.3
 
 
@@ -95,7 +95,7 @@ def make_problem(rng: random.Random, difficulty: Difficulty) -> Problem:
     while True:
         family = rng.choice(list(FAMILIES))
         story = Story(rng, difficulty)
-        FAMILIES[family](story, rng.randint(*difficulty.steps))
+        FAMILIES[family](story, rng.choice(difficulty.steps))
         if all(step.result >= 1 for step in story.steps):
             return story.problem(family)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from grpo_math.formats import FORMATS, chat_template
+from grpo_math.formats import FORMATS, plain_template
 
 END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 TAGS = tuple(getattr(FORMATS["tags"], name) for name in ("reasoning_start", "reasoning_end", "answer_start", "answer_end"))
@@ -28,4 +28,4 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 1024) -> PreTrainedT
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.add_tokens([AddedToken(tag, normalized=False, special=False) for tag in TAGS])
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=TURN_END, pad_token=END_OF_TEXT, padding_side="left",
-                                   model_max_length=512, chat_template=chat_template(FORMATS["tags"], system_prompt=""))
+                                   model_max_length=512, chat_template=plain_template(FORMATS["tags"]))
