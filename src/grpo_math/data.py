@@ -16,8 +16,8 @@ from grpo_math.tiny.problems import Difficulty, Problem, generate
 
 PRIMING_FILE = Path("data/priming.jsonl")
 
-# The ways of working in the SFT examples, in parts of their sum: mostly plain steps, with some of the short and the careful way.
-SFT_WAYS = {"in_one_go": 1, "step_by_step": 5, "place_by_place": 4}
+# The ways of working in the SFT examples, in parts of their sum. No way is favoured by much: to find out which pays is GRPO's work.
+SFT_WAYS = {"in_one_go": 3, "step_by_step": 4, "place_by_place": 3}
 
 
 def user_turn(question: str) -> list[dict[str, str]]:

@@ -106,7 +106,7 @@ TINY = Recipe(
     lora=Lora(rank=32, alpha=32),
     priming=Sft(examples=60, epochs=2, batch_size=16, learning_rate=2e-3),
     sft=Sft(examples=1500, epochs=2, batch_size=32, learning_rate=2e-3),
-    grpo=Grpo(rollouts=32, prompts_per_rollout=16, num_generations=16, updates_per_rollout=4, learning_rate=1e-3,
+    grpo=Grpo(rollouts=24, prompts_per_rollout=12, num_generations=16, updates_per_rollout=3, learning_rate=1e-3,
               max_completion_length=144),
     evaluation=Evaluation(problems=2000, max_completion_length=256, batch_size=250),
 )
