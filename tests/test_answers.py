@@ -12,9 +12,14 @@ from grpo_math import answers
 from grpo_math.answers import extract_answer, extract_boxed, is_correct, is_equivalent
 from grpo_math.formats import FORMATS
 
-WRAPPINGS = {"raw": "{}", "dollars": "${}$", "box": "\\boxed{{{}}}",
-             "box in dollars": "$\\boxed{{{}}}$",
-             "parentheses": "\\({}\\)", "brackets": "\\[{}\\]"}
+WRAPPINGS = {
+    "raw": "{}",
+    "dollars": "${}$",
+    "box": "\\boxed{{{}}}",
+    "box in dollars": "$\\boxed{{{}}}$",
+    "parentheses": "\\({}\\)",
+    "brackets": "\\[{}\\]",
+}
 
 # case: (answer, gold, verdict)
 VERDICTS = {
@@ -160,8 +165,7 @@ EXTRACTED = {
     "answer with a tag": ("Answer: 72</SOLUTION>", None, None, "72"),
     "A": ("Q: 8 * 9?\nA: 72", None, None, "72"),
     "the answer is": ("So the answer is 72. I checked it 2 times.", None, None, "72"),
-    "final answer is": ("Final Answer: The final answer is $72$. I hope it is correct.", None, None,
-                        "72"),
+    "final answer is": ("Final Answer: The final answer is $72$. I hope it is correct.", None, None, "72"),
     "currency": ("The answer is $72 dollars in total.", None, None, "72"),
     "reason after it": ("The answer is 72, because 8 * 9 is 72.", None, None, "72"),
     "hedge is kept": ("The answer is 72 or 73.", None, None, "72 or 73"),
@@ -193,26 +197,40 @@ CORRECT = {
 @pytest.mark.parametrize(("text", "gold", "strict", "flexible"), CORRECT.values(), ids=CORRECT)
 def test_is_correct(text, gold, strict, flexible):
     got = is_correct(text, gold, TAGS, strict=True), is_correct(text, gold, TAGS)
-    assert got == (strict,
-                   flexible), f"{text!r} against {gold!r} gave {got}, expected {(strict, flexible)}"
+    assert got == (strict, flexible), f"{text!r} against {gold!r} gave {got}, expected {(strict, flexible)}"
 
 
-numbers = st.builds(Fraction, st.integers(-10**6, 10**6), st.integers(1, 1000))
+numbers = st.builds(Fraction, st.integers(-(10**6), 10**6), st.integers(1, 1000))
 
 
 def notations(value: Fraction) -> list[str]:
     """Ways of writing a number, all exact."""
     n, d = value.numerator, value.denominator
-    ways = [f"{n}/{d}", f"\\frac{{{n}}}{{{d}}}", f"\\dfrac{{{3 * n}}}{{{3 * d}}}", f"x = {n}/{d}",
-            f"${n}/{d}$", f"{n} / {d} apples"]
+    ways = [
+        f"{n}/{d}",
+        f"\\frac{{{n}}}{{{d}}}",
+        f"\\dfrac{{{3 * n}}}{{{3 * d}}}",
+        f"x = {n}/{d}",
+        f"${n}/{d}$",
+        f"{n} / {d} apples",
+    ]
     if d == 1:
-        ways += [str(n), f"{n:,}", f"{n}.0", f"{n}.", f"{n} apples", f"${n}", f"\\text{{{n}}}",
-                 f"{n}e0", str(n).replace("-", "\u2212")]
+        ways += [
+            str(n),
+            f"{n:,}",
+            f"{n}.0",
+            f"{n}.",
+            f"{n} apples",
+            f"${n}",
+            f"\\text{{{n}}}",
+            f"{n}e0",
+            str(n).replace("-", "\u2212"),
+        ]
     return ways
 
 
 @settings(max_examples=200, deadline=None)
-@given(numbers | st.integers(-10**6, 10**6).map(Fraction), numbers)
+@given(numbers | st.integers(-(10**6), 10**6).map(Fraction), numbers)
 def test_every_notation_of_a_number_is_equal_and_of_no_other(value, other):
     golds = [way for way in notations(value) if "apples" not in way]
     for gold in golds:
@@ -222,10 +240,38 @@ def test_every_notation_of_a_number_is_equal_and_of_no_other(value, other):
             assert is_equivalent(way, gold) is (value == other), (way, gold)
 
 
-pieces = st.sampled_from(["\\boxed{", "}", "{", "$", "\\frac", "\\text{", "1", "23", ",", ".", "/",
-                          "-", "=", "x", " ", "\n", "\\", "e9",
-                          "<SOLUTION>", "</think>", "answer is", "####", "**", "A:", "^", "\u0661",
-                          "½", "or"])
+pieces = st.sampled_from(
+    [
+        "\\boxed{",
+        "}",
+        "{",
+        "$",
+        "\\frac",
+        "\\text{",
+        "1",
+        "23",
+        ",",
+        ".",
+        "/",
+        "-",
+        "=",
+        "x",
+        " ",
+        "\n",
+        "\\",
+        "e9",
+        "<SOLUTION>",
+        "</think>",
+        "answer is",
+        "####",
+        "**",
+        "A:",
+        "^",
+        "\u0661",
+        "½",
+        "or",
+    ]
+)
 texts = st.lists(pieces | st.text(max_size=4), max_size=14).map("".join)
 
 
@@ -233,8 +279,7 @@ texts = st.lists(pieces | st.text(max_size=4), max_size=14).map("".join)
 @given(texts, texts)
 def test_any_text_gets_a_verdict_and_a_gold_equals_itself(text, gold):
     assert is_equivalent(gold, gold) is not False
-    verdicts = {fmt: (is_correct(text, gold, fmt, strict=True),
-                      is_correct(text, gold, fmt)) for fmt in (None, *FORMATS.values())}
+    verdicts = {fmt: (is_correct(text, gold, fmt, strict=True), is_correct(text, gold, fmt)) for fmt in (None, *FORMATS.values())}
     for strict, flexible in verdicts.values():
         assert (strict is None) == (flexible is None)
         assert not strict or flexible, "what counts in the required form counts anywhere"

@@ -15,16 +15,25 @@ ROOT = Path("/somewhere/clone")
 def executed_notebook() -> nbformat.NotebookNode:
     v4 = nbformat.v4
     return v4.new_notebook(
-        metadata={"kernelspec": {"name": "python3"}, "language_info": {"name": "python"}, "widgets": {"state": 1}, "papermill": {}},
+        metadata={
+            "kernelspec": {"name": "python3"},
+            "language_info": {"name": "python"},
+            "widgets": {"state": 1},
+            "papermill": {},
+        },
         cells=[
             v4.new_markdown_cell("# Title", metadata={"papermill": {"duration": 1}}),
             v4.new_code_cell("RUN = 'my-run'", execution_count=4, metadata={"tags": ["parameters"], "papermill": {}}),
             v4.new_code_cell("RUN = 'tiny'", execution_count=5, metadata={"tags": ["injected-parameters"]}),
-            v4.new_code_cell("train()", execution_count=9, outputs=[
-                v4.new_output("stream", name="stderr", text="a warning"),
-                v4.new_output("stream", name="stdout", text=f"  0%|   |\r 50%|  |\rsaved to {ROOT}/results/tiny\n"),
-                v4.new_output("execute_result", data={"text/plain": "1"}, execution_count=9),
-            ]),
+            v4.new_code_cell(
+                "train()",
+                execution_count=9,
+                outputs=[
+                    v4.new_output("stream", name="stderr", text="a warning"),
+                    v4.new_output("stream", name="stdout", text=f"  0%|   |\r 50%|  |\rsaved to {ROOT}/results/tiny\n"),
+                    v4.new_output("execute_result", data={"text/plain": "1"}, execution_count=9),
+                ],
+            ),
         ],
     )
 
@@ -39,10 +48,13 @@ def test_clean_outputs():
     assert set(clean.metadata) == {"kernelspec", "language_info"}
 
 
-@pytest.mark.parametrize(("flags", "sentence"), [
-    (["--recipe", "tinny"], "There is no recipe 'tinny'. Set RECIPE to one of: tiny"),
-    (["--run", "a/b"], "RUN = 'a/b' is not a folder name"),
-])
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--recipe", "tinny"], "There is no recipe 'tinny'. Set RECIPE to one of: tiny"),
+        (["--run", "a/b"], "RUN = 'a/b' is not a folder name"),
+    ],
+)
 def test_a_mistake_is_one_sentence(flags, sentence, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["execute", *flags])
     with pytest.raises(SystemExit, match=sentence):
@@ -53,9 +65,25 @@ def write_run(root: Path, name: str, verdicts: dict[str, list[bool]], ids: str =
     for checkpoint in report.CHECKPOINTS:
         path = root / "results" / name / "samples" / f"{checkpoint}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = [{"id": i, "checkpoint": checkpoint, "question": "?", "gold": "1", "completion": "1", "extracted_strict": "1",
-                 "extracted_flexible": "1", "correct_strict": v, "correct_flexible": v, "formatted": True, "truncated": False,
-                 "tokens": 1, "prompt_sha256": "x", "seed": 0} for i, v in zip(ids, verdicts[checkpoint], strict=True)]
+        rows = [
+            {
+                "id": i,
+                "checkpoint": checkpoint,
+                "question": "?",
+                "gold": "1",
+                "completion": "1",
+                "extracted_strict": "1",
+                "extracted_flexible": "1",
+                "correct_strict": v,
+                "correct_flexible": v,
+                "formatted": True,
+                "truncated": False,
+                "tokens": 1,
+                "prompt_sha256": "x",
+                "seed": 0,
+            }
+            for i, v in zip(ids, verdicts[checkpoint], strict=True)
+        ]
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 

@@ -11,20 +11,34 @@ from grpo_math import formats
 from grpo_math.formats import FORMATS, Parsed, chat_template, get_format, plain_prompt
 
 TAGS, XML, BOXED = (FORMATS[name] for name in ("tags", "xml", "boxed"))
-AWKWARD = ("\\", "'", '"', "{{", "}}", "{%", "%}", "{#", "\n", "\r\n", "\\boxed{1}", "\\n",
-           "\\u0041", "<|im_end|>", "é", "😀", "a")
+AWKWARD = (
+    "\\",
+    "'",
+    '"',
+    "{{",
+    "}}",
+    "{%",
+    "%}",
+    "{#",
+    "\n",
+    "\r\n",
+    "\\boxed{1}",
+    "\\n",
+    "\\u0041",
+    "<|im_end|>",
+    "é",
+    "😀",
+    "a",
+)
 texts = st.lists(st.sampled_from(AWKWARD) | st.text(max_size=5), max_size=8).map("".join)
-tags = [tag for f in FORMATS.values()
-        for tag in (f.reasoning_start, f.reasoning_end, f.answer_start, f.answer_end)]
-marks = st.sampled_from((*tags,
-                         "</think>", "\\{", "{", "}", "$", ".", "\n", "7", "x"))
+tags = [tag for f in FORMATS.values() for tag in (f.reasoning_start, f.reasoning_end, f.answer_start, f.answer_end)]
+marks = st.sampled_from((*tags, "</think>", "\\{", "{", "}", "$", ".", "\n", "7", "x"))
 
 
 def render(template: str, messages: list[dict], add_generation_prompt: bool = False) -> str:
     """The way transformers renders a chat template."""
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(template).render(messages=messages,
-                                                    add_generation_prompt=add_generation_prompt)
+    return environment.from_string(template).render(messages=messages, add_generation_prompt=add_generation_prompt)
 
 
 def turn(role: str, content: str) -> dict:
@@ -34,29 +48,31 @@ def turn(role: str, content: str) -> dict:
 # case: (format, completion, reasoning, answer, exact)
 PARSED = {
     "exact": (TAGS, "6*7=42<end_working_out><SOLUTION>42</SOLUTION>", "6*7=42", "42", True),
-    "opening tag repeated": (TAGS, "<start_working_out>w<end_working_out><SOLUTION>42</SOLUTION>",
-                             "w", "42", True),
-    "white space and lines": (TAGS, "\na\nb\n<end_working_out>\n\n<SOLUTION>\n42\n</SOLUTION>\n",
-                              "a\nb", "42", True),
-    "text after the end": (TAGS, "w<end_working_out><SOLUTION>42</SOLUTION>\nBye", "w", "42",
-                           False),
+    "opening tag repeated": (TAGS, "<start_working_out>w<end_working_out><SOLUTION>42</SOLUTION>", "w", "42", True),
+    "white space and lines": (TAGS, "\na\nb\n<end_working_out>\n\n<SOLUTION>\n42\n</SOLUTION>\n", "a\nb", "42", True),
+    "text after the end": (TAGS, "w<end_working_out><SOLUTION>42</SOLUTION>\nBye", "w", "42", False),
     "text between": (TAGS, "w<end_working_out>so<SOLUTION>42</SOLUTION>", "w", "42", False),
-    "opening tag later on": (TAGS, "w<start_working_out>w<end_working_out><SOLUTION>42</SOLUTION>",
-                             "w<start_working_out>w", "42", False),
-    "opening tag twice": (TAGS, 2 * TAGS.reasoning_start
-                          + "w<end_working_out><SOLUTION>42</SOLUTION>",
-                          "<start_working_out>w", "42", False),
+    "opening tag later on": (
+        TAGS,
+        "w<start_working_out>w<end_working_out><SOLUTION>42</SOLUTION>",
+        "w<start_working_out>w",
+        "42",
+        False,
+    ),
+    "opening tag twice": (
+        TAGS,
+        2 * TAGS.reasoning_start + "w<end_working_out><SOLUTION>42</SOLUTION>",
+        "<start_working_out>w",
+        "42",
+        False,
+    ),
     "no working": (TAGS, " <end_working_out><SOLUTION>42</SOLUTION>", None, "42", False),
     "empty answer": (TAGS, "w<end_working_out><SOLUTION> </SOLUTION>", "w", None, False),
     "working not closed": (TAGS, "w<SOLUTION>42</SOLUTION>", None, "42", False),
-    "working closed twice": (TAGS, "w<end_working_out>w<end_working_out><SOLUTION>42</SOLUTION>",
-                             None, "42", False),
-    "working closed after the answer": (TAGS, "w<SOLUTION>42</SOLUTION><end_working_out>", None,
-                                        None, False),
-    "answer tags in the wrong order": (TAGS, "w<end_working_out></SOLUTION>42<SOLUTION>", "w", None,
-                                       False),
-    "two answers": (TAGS, "w<end_working_out><SOLUTION>42</SOLUTION><SOLUTION>43</SOLUTION>", "w",
-                    None, False),
+    "working closed twice": (TAGS, "w<end_working_out>w<end_working_out><SOLUTION>42</SOLUTION>", None, "42", False),
+    "working closed after the answer": (TAGS, "w<SOLUTION>42</SOLUTION><end_working_out>", None, None, False),
+    "answer tags in the wrong order": (TAGS, "w<end_working_out></SOLUTION>42<SOLUTION>", "w", None, False),
+    "two answers": (TAGS, "w<end_working_out><SOLUTION>42</SOLUTION><SOLUTION>43</SOLUTION>", "w", None, False),
     "truncated": (TAGS, "w<end_working_out><SOLUTION>42", "w", None, False),
     "nothing": (TAGS, "", None, None, False),
     "xml": (XML, "w</reasoning>\n<answer>1/2</answer>", "w", "1/2", True),
@@ -71,14 +87,12 @@ PARSED = {
     "two boxes": (BOXED, "w \\boxed{42} \\boxed{42}", None, None, False),
     "box in a box": (BOXED, "w \\boxed{\\boxed{42}}", None, None, False),
     "open box": (BOXED, "w \\boxed{42", None, None, False),
-    "box while thinking": (BOXED, "<think>\\boxed{41}</think> w \\boxed{42}",
-                           "<think>\\boxed{41}</think> w", "42", True),
+    "box while thinking": (BOXED, "<think>\\boxed{41}</think> w \\boxed{42}", "<think>\\boxed{41}</think> w", "42", True),
     "only while thinking": (BOXED, "<think>\\boxed{41}</think> done", None, None, False),
 }
 
 
-@pytest.mark.parametrize(("fmt", "completion", "reasoning", "answer", "exact"), PARSED.values(),
-                         ids=PARSED)
+@pytest.mark.parametrize(("fmt", "completion", "reasoning", "answer", "exact"), PARSED.values(), ids=PARSED)
 def test_parse(fmt, completion, reasoning, answer, exact):
     got, expected = fmt.parse(completion), Parsed(reasoning, answer, exact)
     assert got == expected, f"{fmt.name}: {completion!r} gave {got}, expected {expected}"
@@ -99,8 +113,7 @@ def test_rendered_targets_add_no_white_space():
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.sampled_from(list(FORMATS.values())),
-       st.lists(marks | st.text(max_size=4), max_size=12).map("".join))
+@given(st.sampled_from(list(FORMATS.values())), st.lists(marks | st.text(max_size=4), max_size=12).map("".join))
 def test_parse_takes_any_text(fmt, text):
     parsed = fmt.parse(text)
     assert not parsed.exact or (parsed.reasoning and parsed.answer)
@@ -134,11 +147,9 @@ def test_the_system_turn(given_prompt, before, expected):
 @settings(max_examples=200, deadline=None)
 @given(texts, texts, texts)
 def test_any_text_is_rendered_verbatim(system, question, answer):
-    got = render(chat_template(TAGS, system), [turn("user", question), turn("assistant", answer)],
-                 add_generation_prompt=True)
+    got = render(chat_template(TAGS, system), [turn("user", question), turn("assistant", answer)], add_generation_prompt=True)
     head = f"<|im_start|>system\n{system}<|im_end|>\n" if system else ""
-    body = (f"<|im_start|>user\n{question}<|im_end|>\n"
-            f"<|im_start|>assistant\n{answer}<|im_end|>\n")
+    body = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n{answer}<|im_end|>\n"
     expected = f"{head}{body}<|im_start|>assistant\n<start_working_out>"
     assert got == expected, f"{got!r}, expected {expected!r}"
 
@@ -147,8 +158,7 @@ def test_transformers_renders_the_same():
     utilities = pytest.importorskip("transformers.utils.chat_template_utils")
     messages = [turn("user", "Put \\boxed{'x'} in {{ here }}\n")]
     template = chat_template(BOXED)
-    got = utilities.render_jinja_template([messages], chat_template=template,
-                                          add_generation_prompt=True)
+    got = utilities.render_jinja_template([messages], chat_template=template, add_generation_prompt=True)
     got = (got[0] if isinstance(got, tuple) else got)[0]
     assert got == render(template, messages, add_generation_prompt=True)
     assert BOXED.system_prompt in got and messages[0]["content"] in got

@@ -9,8 +9,13 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "grpo_math"
 GROUND = {"formats", "answers", "stats", "runs"}
-LAYERS = [GROUND, {"tiny", "rewards", "recipes"}, {"data", "report", "figures", "tracking"}, {"models", "training", "evaluation", "show"},
-          {"execute", "seeds"}]
+LAYERS = [
+    GROUND,
+    {"tiny", "rewards", "recipes"},
+    {"data", "report", "figures", "tracking"},
+    {"models", "training", "evaluation", "show"},
+    {"execute", "seeds"},
+]
 
 
 def our_imports(path: Path) -> set[str]:
@@ -47,7 +52,9 @@ def test_nothing_imports_upward(path):
 
 @pytest.mark.parametrize("module", ["rewards", "answers", "formats", "stats", "runs", "recipes"])
 def test_the_light_modules_load_no_heavy_library(module):
-    code = (f"import sys, grpo_math.{module}; "
-            "print([m for m in ('torch', 'transformers', 'trl', 'sympy', 'pandas', 'matplotlib', 'datasets') if m in sys.modules])")
+    code = (
+        f"import sys, grpo_math.{module}; "
+        "print([m for m in ('torch', 'transformers', 'trl', 'sympy', 'pandas', 'matplotlib', 'datasets') if m in sys.modules])"
+    )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert loaded == "[]", f"grpo_math.{module} loads {loaded}"

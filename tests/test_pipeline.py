@@ -27,8 +27,13 @@ def test_notebook_02_alone_says_what_to_run_first(clone, monkeypatch):
     monkeypatch.chdir(clone)
     runs.open_run("early", clone)
     with pytest.raises(papermill.PapermillExecutionError, match="run notebooks/01_SFT_pre-tuning.ipynb with RUN = 'early' first"):
-        papermill.execute_notebook(clone / "notebooks" / "02_GRPO_reasoning_tuning.ipynb", clone / "out.ipynb", {"RUN": "early"},
-                                   cwd=clone / "notebooks", progress_bar=False)
+        papermill.execute_notebook(
+            clone / "notebooks" / "02_GRPO_reasoning_tuning.ipynb",
+            clone / "out.ipynb",
+            {"RUN": "early"},
+            cwd=clone / "notebooks",
+            progress_bar=False,
+        )
 
 
 def test_make_run_learns(clone, monkeypatch):

@@ -75,8 +75,9 @@ def test_the_last_value_is_the_answer(rows):
 
 
 def test_no_problem_is_held_out(rows):
-    held_out = {problem.question for split, count in (("test", 2000), ("dev", 500))
-                for problem in islice(generate(split, 0), count)}
+    held_out = {
+        problem.question for split, count in (("test", 2000), ("dev", 500)) for problem in islice(generate(split, 0), count)
+    }
     for row in rows:
         assert row["problem"] not in held_out, f"{row['id']} is a held-out problem"
 
@@ -88,5 +89,5 @@ def test_only_plain_arithmetic_is_evaluated(text):
 
 
 def test_a_false_equation_is_noticed():
-    (left, right), = equations("7 / 2 = 3.")
+    ((left, right),) = equations("7 / 2 = 3.")
     assert value_of(left) != value_of(right)

@@ -16,7 +16,10 @@ def test_the_result_table_is_what_the_samples_give():
 
 
 def test_the_seeds_table_is_what_the_verdicts_give():
-    assert report.readme_block(README, "seeds").strip() == report.seeds_markdown(ROOT / "results" / "tiny-seeds" / "verdicts.csv").strip()
+    assert (
+        report.readme_block(README, "seeds").strip()
+        == report.seeds_markdown(ROOT / "results" / "tiny-seeds" / "verdicts.csv").strip()
+    )
 
 
 def test_the_summary_is_what_the_samples_give():

@@ -43,9 +43,7 @@ def samples(checkpoint: str) -> list[dict]:
 
 def write_samples(path, rows) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
-    )
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
 def grpo_metrics(steps: int = 60) -> pd.DataFrame:
@@ -88,9 +86,7 @@ def verdicts_csv(tmp_path):
         "sft-7": range(20),
         "grpo-7": range(20),
     }
-    frame = pd.DataFrame(
-        {name: [int(i in right) for i in range(N)] for name, right in columns.items()}
-    )
+    frame = pd.DataFrame({name: [int(i in right) for i in range(N)] for name, right in columns.items()})
     frame.insert(0, "id", [f"q{i}" for i in range(N)])
     frame.to_csv(path, index=False)
     return path
@@ -173,9 +169,7 @@ def test_compare_pairs_by_id_not_by_place():
     result = report.compare(before, after[::-1])
     for extraction in ("flexible", "strict"):
         key = f"correct_{extraction}"
-        assert result[extraction] == paired_difference(
-            [r[key] for r in before], [r[key] for r in after]
-        )
+        assert result[extraction] == paired_difference([r[key] for r in before], [r[key] for r in after])
     assert (result["flexible"].gained, result["flexible"].lost) == (16, 4)
 
 
@@ -209,10 +203,7 @@ def test_results_table(run):
     table = report.results_table(run)
     assert list(table["checkpoint"]) == ["base (plain prompt)", "+ SFT", "+ GRPO"]
     low, high = wilson_interval(24, N)
-    assert (
-        table.loc[1, "flexible accuracy (95% interval)"]
-        == f"60.0% ({100 * low:.1f}–{100 * high:.1f})"
-    )
+    assert table.loc[1, "flexible accuracy (95% interval)"] == f"60.0% ({100 * low:.1f}–{100 * high:.1f})"
     assert list(table.loc[1, ["problems", "in the format", "truncated", "mean tokens"]]) == [
         "40",
         "50.0%",
@@ -228,14 +219,8 @@ def test_results_markdown_has_a_table_and_three_comparisons(run):
     assert len(table) == 5
     assert {line.count("|") for line in table} == {8}
     comparisons = [line for line in lines if line.startswith("- ")]
-    assert (
-        "base (plain prompt) → + SFT: higher, each in its own prompt, **+30.0 points**"
-        in comparisons[0]
-    )
-    assert (
-        "16 problems gained, 4 lost; exact McNemar p = 0.012, after Holm p = 0.024"
-        in comparisons[0]
-    )
+    assert "base (plain prompt) → + SFT: higher, each in its own prompt, **+30.0 points**" in comparisons[0]
+    assert "16 problems gained, 4 lost; exact McNemar p = 0.012, after Holm p = 0.024" in comparisons[0]
     assert "+ SFT → + GRPO: no clear difference, **+5.0 points**" in comparisons[1]
     assert "improved" not in "\n".join(lines)
 
@@ -263,9 +248,7 @@ def test_improved_is_printed_only_where_it_is_shown(run, before, after, prompt, 
             for i in range(N)
         ]
         write_samples(run / "samples" / f"{checkpoint}.jsonl", rows)
-    line = next(
-        line for line in report.results_markdown(run).splitlines() if line.startswith("- base")
-    )
+    line = next(line for line in report.results_markdown(run).splitlines() if line.startswith("- base"))
     assert f"→ + SFT: {verdict}, **" in line, line
 
 
@@ -329,15 +312,11 @@ def test_seeds_table_without_a_file(tmp_path):
 
 def test_update_readme_changes_its_block_alone_and_settles(tmp_path):
     path = tmp_path / "README.md"
-    path.write_text(
-        "# é\n<!-- other:start -->\nkeep\n<!-- other:end -->\n"
-        "<!-- results:start --><!-- results:end -->\nend\n"
-    )
+    path.write_text("# é\n<!-- other:start -->\nkeep\n<!-- other:end -->\n<!-- results:start --><!-- results:end -->\nend\n")
     report.update_readme(path, "results", "| a |\n| \\1 |\n")
     once = path.read_text()
     assert once == (
-        "# é\n<!-- other:start -->\nkeep\n<!-- other:end -->\n"
-        "<!-- results:start -->\n| a |\n| \\1 |\n<!-- results:end -->\nend\n"
+        "# é\n<!-- other:start -->\nkeep\n<!-- other:end -->\n<!-- results:start -->\n| a |\n| \\1 |\n<!-- results:end -->\nend\n"
     )
     assert report.readme_block(path, "results") == "| a |\n| \\1 |"
     report.update_readme(path, "results", report.readme_block(path, "results"))
@@ -445,9 +424,7 @@ def test_plot_grpo_draws_what_was_logged(run, left_out, expected):
 
 
 def test_plot_grpo_takes_the_later_of_two_values_and_joins_the_rows_of_a_step(run):
-    (run / "grpo_metrics.csv").write_text(
-        "step,rewards/correctness/mean,eval_accuracy\n1,0.1,\n2,0.2,\n2,,0.9\n2,0.3,\n3,0.4,\n"
-    )
+    (run / "grpo_metrics.csv").write_text("step,rewards/correctness/mean,eval_accuracy\n1,0.1,\n2,0.2,\n2,,0.9\n2,0.3,\n3,0.4,\n")
     dev, correctness = figures.plot_grpo(run).axes
     assert list(dev.lines[0].get_xydata()[0]) == [2, 0.9]
     assert correctness.lines[0].get_xydata().tolist() == [[1, 0.1], [2, 0.3], [3, 0.4]]

@@ -35,8 +35,7 @@ PAID = {
     "nothing": ("", 0, 0, -0.5),
     "opening tag repeated later on": (f"w<start_working_out>{END}{OPEN}22{CLOSE}", 3, 0, 0.25),
     "stuffed with tags": (f"{END}{OPEN}22{CLOSE}" * 5, 0, 0, -0.5),
-    "many answers": (f"w{END}" + "".join(f"{OPEN}{n}{CLOSE}" for n in range(30)), 0, 0,
-                     0.5 * -1 / 3),
+    "many answers": (f"w{END}" + "".join(f"{OPEN}{n}{CLOSE}" for n in range(30)), 0, 0, 0.5 * -1 / 3),
 }
 
 
@@ -54,8 +53,7 @@ SHAPES = {
     "text": f"w{END}{OPEN}22{CLOSE}",
     "messages": message(f"w{END}{OPEN}22{CLOSE}"),
     "last of several messages": message("Hm.") + message(f"w{END}{OPEN}22{CLOSE}"),
-    "parts": message([{"type": "text", "text": f"w{END}"},
-                      {"type": "text", "text": f"{OPEN}22{CLOSE}"}]),
+    "parts": message([{"type": "text", "text": f"w{END}"}, {"type": "text", "text": f"{OPEN}22{CLOSE}"}]),
 }
 
 
@@ -90,10 +88,16 @@ def test_trl_keywords_are_accepted_and_extracted_answers_logged():
     logged = {}
     completions = [f"w{END}{OPEN}21{CLOSE}", "22"]
     for f in reward_set(TAGS):
-        paid = f(prompts=["?", "?"], completions=completions, completion_ids=[[1], [2]],
-                 answer=["22", "22"], source=["a", "b"],
-                 trainer_state=None, log_extra=logged.__setitem__,
-                 log_metric=lambda name, value: None)
+        paid = f(
+            prompts=["?", "?"],
+            completions=completions,
+            completion_ids=[[1], [2]],
+            answer=["22", "22"],
+            source=["a", "b"],
+            trainer_state=None,
+            log_extra=logged.__setitem__,
+            log_metric=lambda name, value: None,
+        )
         assert len(paid) == 2
     assert logged == {"extracted": ["21", ""], "gold": ["22", "22"]}
 
@@ -145,8 +149,7 @@ def test_wrong_is_never_above_right(data, fmt):
 @given(st.data(), st.sampled_from(list(FORMATS.values())))
 def test_the_same_text_earns_more_with_the_right_answer(data, fmt):
     before, after = data.draw(chunks(fmt)), data.draw(chunks(fmt))
-    with_right, with_wrong = (before + fmt.answer_start + n + fmt.answer_end + after
-                              for n in ("\\frac{44}{2}", "21"))
+    with_right, with_wrong = (before + fmt.answer_start + n + fmt.answer_end + after for n in ("\\frac{44}{2}", "21"))
     assert total(fmt, with_wrong, "22") <= total(fmt, with_right, "22")
 
 
@@ -161,13 +164,14 @@ def test_no_stuffing_earns_more_than_the_exact_form(data, fmt):
 
 
 def test_import_is_light():
-    code = ("import sys, time; start = time.perf_counter(); import grpo_math.rewards; "
-            "print(time.perf_counter() - start, "
-            "[m for m in ('torch', 'sympy', 'transformers', 'trl') if m in sys.modules])")
+    code = (
+        "import sys, time; start = time.perf_counter(); import grpo_math.rewards; "
+        "print(time.perf_counter() - start, "
+        "[m for m in ('torch', 'sympy', 'transformers', 'trl') if m in sys.modules])"
+    )
     times = []
     for _ in range(3):  # the best of three: the machine may be busy
-        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
-                             check=True, timeout=60)
+        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
         seconds, loaded = run.stdout.split(maxsplit=1)
         assert loaded.strip() == "[]", f"grpo_math.rewards loads {loaded}"
         times.append(float(seconds))

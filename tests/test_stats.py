@@ -44,9 +44,7 @@ def test_wilson_interval_closed_forms():
     # At one half the interval is 1/2 ± z / (2 sqrt(n + z²)); the exact upper end at 0 of n is
     # 1 - (α/2)^(1/n).
     z = 1.959963984540054
-    assert wilson_interval(50, 100) == pytest.approx(
-        (0.5 - z / 2 / sqrt(100 + z * z), 0.5 + z / 2 / sqrt(100 + z * z))
-    )
+    assert wilson_interval(50, 100) == pytest.approx((0.5 - z / 2 / sqrt(100 + z * z), 0.5 + z / 2 / sqrt(100 + z * z)))
     assert wilson_interval(0, 20) == pytest.approx((0.0, 1 - 0.025 ** (1 / 20)))
     assert wilson_interval(20, 20) == pytest.approx((0.025 ** (1 / 20), 1.0))
 
@@ -66,9 +64,7 @@ def test_wilson_interval_covers_the_truth():
     n = 60
     lows, highs = np.array([wilson_interval(k, n) for k in range(n + 1)]).T
     shares = np.linspace(0.005, 0.995, 199)
-    coverage = np.array(
-        [binom.pmf(np.arange(n + 1), n, p)[(lows <= p) & (p <= highs)].sum() for p in shares]
-    )
+    coverage = np.array([binom.pmf(np.arange(n + 1), n, p)[(lows <= p) & (p <= highs)].sum() for p in shares])
     assert 0.945 < coverage.mean() < 0.965
     assert coverage.min() > 0.83
 
@@ -97,9 +93,7 @@ def test_confidence_is_a_share(confidence):
         paired_difference([True], [False], confidence)
 
 
-@pytest.mark.parametrize(
-    ("b", "c"), [(0, 1), (1, 5), (5, 1), (10, 10), (12, 30), (0, 8), (150, 190)]
-)
+@pytest.mark.parametrize(("b", "c"), [(0, 1), (1, 5), (5, 1), (10, 10), (12, 30), (0, 8), (150, 190)])
 def test_mcnemar_agrees_with_statsmodels(b, c):
     assert mcnemar(b, c) == pytest.approx(reference_mcnemar([[7, b], [c, 9]], exact=True).pvalue)
 

@@ -14,12 +14,24 @@ from grpo_math import data, evaluation, formats, models, rewards, runs, training
 from grpo_math.recipes import TINY
 
 ROOT = Path(__file__).parents[1]
-BACKENDS = ["peft", pytest.param("unsloth", marks=pytest.mark.skipif(not importlib.util.find_spec("unsloth"), reason="no Unsloth"))]
+BACKENDS = [
+    "peft",
+    pytest.param("unsloth", marks=pytest.mark.skipif(not importlib.util.find_spec("unsloth"), reason="no Unsloth")),
+]
 SMALL = dataclasses.replace(
     TINY,
     sft=dataclasses.replace(TINY.sft, examples=16, epochs=1, batch_size=8),
-    grpo=dataclasses.replace(TINY.grpo, rollouts=2, prompts_per_rollout=2, num_generations=4, updates_per_rollout=1, max_completion_length=40,
-                             eval_problems=2, eval_every=1, save_every=1),
+    grpo=dataclasses.replace(
+        TINY.grpo,
+        rollouts=2,
+        prompts_per_rollout=2,
+        num_generations=4,
+        updates_per_rollout=1,
+        max_completion_length=40,
+        eval_problems=2,
+        eval_every=1,
+        save_every=1,
+    ),
     evaluation=dataclasses.replace(TINY.evaluation, max_completion_length=40, batch_size=8),
 )
 
@@ -57,7 +69,9 @@ def test_grpo_settings_add_up():
 def test_torch_log_probs_equal_the_textbook():
     torch.manual_seed(0)
     hidden, weight, targets = torch.randn(5, 8), torch.randn(11, 8), torch.tensor([0, 3, 10, 2, 2])
-    chosen, entropy, *_ = training.TorchLogProbs.apply(hidden, weight, None, targets, 0.7, 64, None, 1.0, ("log_probs", "entropy"))
+    chosen, entropy, *_ = training.TorchLogProbs.apply(
+        hidden, weight, None, targets, 0.7, 64, None, 1.0, ("log_probs", "entropy")
+    )
     p = torch.softmax(hidden @ weight.T / 0.7, -1)
     torch.testing.assert_close(chosen, p[range(5), targets].log())
     torch.testing.assert_close(entropy, -(p * p.log()).sum(-1))
@@ -99,7 +113,9 @@ def test_the_prompt_is_a_prefix_of_the_conversation():
     whole = tokenizer.apply_chat_template([*row["prompt"], *row["completion"]], tokenize=False)
     assert whole.startswith(prompt) and prompt.endswith("<start_working_out>")
     ids = tokenizer(whole, add_special_tokens=False).input_ids
-    assert ids[: len(tokenizer(prompt, add_special_tokens=False).input_ids)] == tokenizer(prompt, add_special_tokens=False).input_ids
+    assert (
+        ids[: len(tokenizer(prompt, add_special_tokens=False).input_ids)] == tokenizer(prompt, add_special_tokens=False).input_ids
+    )
     assert tokenizer.decode(ids, skip_special_tokens=True).count("<SOLUTION>") == 1, "tags must survive the decoding of rewards"
     assert tokenizer.pad_token_id != tokenizer.eos_token_id
 
@@ -108,8 +124,13 @@ def sft_trainer(model, tokenizer, out: Path):
     from trl import SFTTrainer
 
     examples = data.load_sft_examples(SMALL, 0).select_columns(["prompt", "completion"])
-    return SFTTrainer(model=model, args=training.sft_config(SMALL, SMALL.sft, out, 0, []), train_dataset=examples,
-                      processing_class=tokenizer, callbacks=[training.MetricsFile(out / "metrics.csv")])
+    return SFTTrainer(
+        model=model,
+        args=training.sft_config(SMALL, SMALL.sft, out, 0, []),
+        train_dataset=examples,
+        processing_class=tokenizer,
+        callbacks=[training.MetricsFile(out / "metrics.csv")],
+    )
 
 
 def grpo_trainer(model, tokenizer, out: Path, stop_after: int | None = None):
@@ -120,9 +141,14 @@ def grpo_trainer(model, tokenizer, out: Path, stop_after: int | None = None):
             if state.global_step == stop_after:
                 raise KeyboardInterrupt
 
-    return GRPOTrainer(model=model, reward_funcs=rewards.reward_set(formats.get_format("tags")),
-                       args=training.grpo_config(SMALL, out, 0, []), train_dataset=data.load_problems(SMALL, "grpo", 8),
-                       processing_class=tokenizer, callbacks=[training.MetricsFile(out / "metrics.csv"), Interrupt()])
+    return GRPOTrainer(
+        model=model,
+        reward_funcs=rewards.reward_set(formats.get_format("tags")),
+        args=training.grpo_config(SMALL, out, 0, []),
+        train_dataset=data.load_problems(SMALL, "grpo", 8),
+        processing_class=tokenizer,
+        callbacks=[training.MetricsFile(out / "metrics.csv"), Interrupt()],
+    )
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -21,9 +21,7 @@ TAIL = 20_000  # characters at the end of a completion that are searched for an 
 _BOX_OR_BRACE = re.compile(r"\\f?box(?:ed)?\s*\{|\\\\(?!f?box)|\\[{}]|[{}]")
 _TAG = re.compile(r"<[/|]?[A-Za-z_]\w{0,30}\|?>")
 _NUMERAL = r"(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)"
-_IN_TEXT = re.compile(
-    rf"(?:(?<![\w)}}])-)?(?:\\[dtc]?frac\{{\d{{1,99}}\}}\{{\d{{1,99}}\}}|{_NUMERAL}(?:/\d+)?)",
-    re.ASCII)
+_IN_TEXT = re.compile(rf"(?:(?<![\w)}}])-)?(?:\\[dtc]?frac\{{\d{{1,99}}\}}\{{\d{{1,99}}\}}|{_NUMERAL}(?:/\d+)?)", re.ASCII)
 _MARKS = (
     re.compile(r"####[ \t]{0,9}((?=[-+.$\\\d])[^\n]{1,300})"),
     re.compile(r"\banswer\**[ \t]{0,3}:[ \t*]{0,9}([^\n]{1,300})", re.IGNORECASE),
@@ -33,24 +31,28 @@ _MARKS = (
 _SENTENCE_END = re.compile(r"[.!?](?:\s|\*|$)|,? (?:because|since) ")
 _BOLD = re.compile(r"\*\*([^*]{1,300})\*\*")
 _ANSWER_IS = re.compile(r"\banswer is:? ?", re.IGNORECASE)
-_CLOSING = re.compile(
-    r"(?: (?:dollars?|euros?|usd|in total|in all|altogether|left))+$", re.IGNORECASE)
+_CLOSING = re.compile(r"(?: (?:dollars?|euros?|usd|in total|in all|altogether|left))+$", re.IGNORECASE)
 
-_CHARACTERS = str.maketrans({
-    **dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\uff0d\ufe63", "-"),
-    **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff", ""),
-    **dict.fromkeys("$\u20ac\u00a3\u00b0%", " "),
-})
+_CHARACTERS = str.maketrans(
+    {
+        **dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\uff0d\ufe63", "-"),
+        **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff", ""),
+        **dict.fromkeys("$\u20ac\u00a3\u00b0%", " "),
+    }
+)
 # LaTeX that changes the look of an answer and not its meaning, in the order of rewriting.
-_REWRITES = tuple((re.compile(pattern), new) for pattern, new in (
-    (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
-    (r"\\(?:left|right|displaystyle)(?![A-Za-z])", " "),
-    (r"\^ ?(?:\\circ(?![A-Za-z])|\{ ?\\circ ?\})", " "),
-    (r"\\!|(?<=\d)\\,(?=\d{3}(?!\d))", ""),
-    (r"\{,\}", ","),
-    (r"\\(?:[,;: ()\[\]]|q?quad(?![A-Za-z]))|~", " "),
-    (r"\s+", " "),
-))
+_REWRITES = tuple(
+    (re.compile(pattern), new)
+    for pattern, new in (
+        (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
+        (r"\\(?:left|right|displaystyle)(?![A-Za-z])", " "),
+        (r"\^ ?(?:\\circ(?![A-Za-z])|\{ ?\\circ ?\})", " "),
+        (r"\\!|(?<=\d)\\,(?=\d{3}(?!\d))", ""),
+        (r"\{,\}", ","),
+        (r"\\(?:[,;: ()\[\]]|q?quad(?![A-Za-z]))|~", " "),
+        (r"\s+", " "),
+    )
+)
 _TEXT_MACRO = r"\\(?:text(?:bf|it|rm|normal)?|math(?:rm|bf|it)|mbox|operatorname) ?\{"
 _WRAPPER = re.compile(rf"\\f?box(?:ed)? ?\{{|{_TEXT_MACRO}")
 _NAME = re.compile(r"(\\?[A-Za-z]{1,20}(?:_(?:\w|\{[\w\\]{1,20}\}))?(?:\([a-z]\))?) ?= ?", re.ASCII)
@@ -60,21 +62,69 @@ _FRAC = re.compile(rf"\\frac ?{_PART} ?{_PART}", re.ASCII)
 _RATIO = re.compile(rf"([+-]?) ?(?:(\d+) )?({_NUMERAL}) ?/ ?({_NUMERAL})", re.ASCII)
 _DECIMAL = re.compile(
     rf"([+-]?) ?({_NUMERAL})"
-    r"(?:(?:[eE]| ?(?:\\times|\\cdot|\u00d7|x|\*) ?10 ?\^ ?\{?)([+-]?\d{1,9})\}?)?", re.ASCII)
+    r"(?:(?:[eE]| ?(?:\\times|\\cdot|\u00d7|x|\*) ?10 ?\^ ?\{?)([+-]?\d{1,9})\}?)?",
+    re.ASCII,
+)
 
 _WORDS = r"([A-Za-z]+(?:[ /-][A-Za-z]+){0,4})\.?"
 _POWER = r"(?: ?\^ ?\{?[23]\}?|[\u00b2\u00b3])?"
 _PLAIN_UNIT = re.compile(rf"( ?){_WORDS}{_POWER}")
 _TEXT_UNIT = re.compile(rf" ?{_TEXT_MACRO} ?{_WORDS} ?\}}{_POWER}")
-_SHORT_UNITS = frozenset({"cm", "mm", "km", "kg", "mg", "ml", "mL", "ft", "in", "mi", "oz",
-                          "lb", "lbs", "hr", "hrs", "of"})
+_SHORT_UNITS = frozenset({"cm", "mm", "km", "kg", "mg", "ml", "mL", "ft", "in", "mi", "oz", "lb", "lbs", "hr", "hrs", "of"})
 # Words that change the number, hedge it or take it back.
-_NOT_UNITS = frozenset({
-    "or", "and", "not", "but", "plus", "minus", "times", "over", "mod", "sqrt", "sin", "cos", "tan",
-    "log", "exp", "inf", "infinity", "nan", "squared", "cubed", "factorial", "half", "halves",
-    "third", "thirds", "quarter", "quarters", "tenths", "dozen", "dozens", "score", "hundred",
-    "hundreds", "thousand", "thousands", "million", "millions", "billion", "billions", "trillion",
-    "trillions", "more", "less", "fewer", "most", "least", "none", "maybe", "wrong"})
+_NOT_UNITS = frozenset(
+    {
+        "or",
+        "and",
+        "not",
+        "but",
+        "plus",
+        "minus",
+        "times",
+        "over",
+        "mod",
+        "sqrt",
+        "sin",
+        "cos",
+        "tan",
+        "log",
+        "exp",
+        "inf",
+        "infinity",
+        "nan",
+        "squared",
+        "cubed",
+        "factorial",
+        "half",
+        "halves",
+        "third",
+        "thirds",
+        "quarter",
+        "quarters",
+        "tenths",
+        "dozen",
+        "dozens",
+        "score",
+        "hundred",
+        "hundreds",
+        "thousand",
+        "thousands",
+        "million",
+        "millions",
+        "billion",
+        "billions",
+        "trillion",
+        "trillions",
+        "more",
+        "less",
+        "fewer",
+        "most",
+        "least",
+        "none",
+        "maybe",
+        "wrong",
+    }
+)
 
 
 class Format(Protocol):
@@ -154,8 +204,7 @@ def is_equivalent(answer: str, gold: str) -> bool | None:
     return _canonical(given) == _canonical(wanted)
 
 
-def is_correct(completion: str, gold: str, format: Format | None = None,
-               strict: bool = False) -> bool | None:
+def is_correct(completion: str, gold: str, format: Format | None = None, strict: bool = False) -> bool | None:
     """Whether a completion's final answer equals the gold; None where the gold cannot be graded."""
     return is_equivalent(extract_answer(completion, format, strict) or "", gold)
 
@@ -238,8 +287,7 @@ def _is_unit(rest: str) -> bool:
         return False
     words = re.split(r"[ /-]", marked.group(1) if marked else plain.group(2))
     least = 1 if marked else 3 if plain.group(1) else 4  # outside \text{}, 5x and 5abc are products
-    return all(word.lower() not in _NOT_UNITS and (len(word) >= least or word in _SHORT_UNITS)
-               for word in words)
+    return all(word.lower() not in _NOT_UNITS and (len(word) >= least or word in _SHORT_UNITS) for word in words)
 
 
 def _canonical(text: str) -> str:

@@ -16,8 +16,8 @@ from grpo_math.tiny.problems import Difficulty, Problem, generate
 
 PRIMING_FILE = Path("data/priming.jsonl")
 
-# The ways of working in the SFT examples, in parts of their sum. No way is favoured by much: to find out which pays is GRPO's work.
-SFT_WAYS = {"in_one_go": 3, "step_by_step": 4, "place_by_place": 3}
+# The ways of working in the SFT examples, in parts of their sum. To find out which of them pays is GRPO's work.
+SFT_WAYS = {"in_one_go": 2, "step_by_step": 5, "place_by_place": 3}
 
 
 def user_turn(question: str) -> list[dict[str, str]]:
@@ -26,7 +26,12 @@ def user_turn(question: str) -> list[dict[str, str]]:
 
 
 def _row(problem: Problem) -> dict:
-    return {"prompt": user_turn(problem.question), "answer": str(problem.answer), "id": problem.id, "source": f"tiny/{problem.family}"}
+    return {
+        "prompt": user_turn(problem.question),
+        "answer": str(problem.answer),
+        "id": problem.id,
+        "source": f"tiny/{problem.family}",
+    }
 
 
 def _assistant_turn(recipe: Recipe, reasoning: str, answer: str) -> list[dict[str, str]]:
@@ -60,10 +65,19 @@ def load_priming_examples(recipe: Recipe, path: Path = PRIMING_FILE) -> Dataset:
         try:
             example = json.loads(line)
             completion = _assistant_turn(recipe, example["reasoning"], example["answer"])
-            rows.append({"prompt": user_turn(example["problem"]), "answer": example["answer"], "id": example["id"],
-                         "source": "priming", "completion": completion})
+            rows.append(
+                {
+                    "prompt": user_turn(example["problem"]),
+                    "answer": example["answer"],
+                    "id": example["id"],
+                    "source": "priming",
+                    "completion": completion,
+                }
+            )
         except (json.JSONDecodeError, KeyError) as error:
-            raise ValueError(f"{path}, line {number} is damaged ({error!r}). Restore it with `git checkout -- {path}`.") from error
+            raise ValueError(
+                f"{path}, line {number} is damaged ({error!r}). Restore it with `git checkout -- {path}`."
+            ) from error
     return Dataset.from_list(rows)
 
 

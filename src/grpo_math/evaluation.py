@@ -27,8 +27,15 @@ def render_prompts(tokenizer: PreTrainedTokenizerBase, rows: Dataset, style: str
 
 
 @torch.inference_mode()
-def generate_completions(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], max_new_tokens: int,
-                         batch_size: int, temperature: float = 0.0, progress: bool = True) -> list[tuple[str, int, bool]]:
+def generate_completions(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    max_new_tokens: int,
+    batch_size: int,
+    temperature: float = 0.0,
+    progress: bool = True,
+) -> list[tuple[str, int, bool]]:
     """One completion a prompt as (text, tokens, truncated); greedy at temperature 0. Prompts of like length share a batch.
 
     A completion ends at the end of the turn or of the text; one that reached neither is truncated.
@@ -41,9 +48,17 @@ def generate_completions(model: PreTrainedModel, tokenizer: PreTrainedTokenizerB
     model.eval()
     for start in tqdm(range(0, len(order), batch_size), desc="generating", unit="batch", disable=not progress, leave=False):
         picked = order[start : start + batch_size]
-        batch = tokenizer([prompts[i] for i in picked], return_tensors="pt", padding=True, add_special_tokens=False).to(model.device)
-        output = model.generate(**batch, max_new_tokens=max_new_tokens, eos_token_id=ends, pad_token_id=tokenizer.pad_token_id,
-                                use_cache=True, **sampling)
+        batch = tokenizer([prompts[i] for i in picked], return_tensors="pt", padding=True, add_special_tokens=False).to(
+            model.device
+        )
+        output = model.generate(
+            **batch,
+            max_new_tokens=max_new_tokens,
+            eos_token_id=ends,
+            pad_token_id=tokenizer.pad_token_id,
+            use_cache=True,
+            **sampling,
+        )
         for i, ids in zip(picked, output[:, batch["input_ids"].shape[1] :].tolist(), strict=True):
             end = next((n for n, token in enumerate(ids) if token in ends), None)
             text = tokenizer.decode(ids[:end], skip_special_tokens=True)
@@ -54,24 +69,46 @@ def generate_completions(model: PreTrainedModel, tokenizer: PreTrainedTokenizerB
 
 def grade(completion: str, gold: str, fmt: ReasoningFormat) -> dict:
     """Extracted answers and verdicts, strict (the required form) and flexible (a clearly given answer anywhere)."""
-    return {"extracted_strict": extract_answer(completion, fmt, strict=True),
-            "extracted_flexible": extract_answer(completion, fmt),
-            "correct_strict": bool(is_correct(completion, gold, fmt, strict=True)),
-            "correct_flexible": bool(is_correct(completion, gold, fmt)),
-            "formatted": fmt.parse(completion).exact}
+    return {
+        "extracted_strict": extract_answer(completion, fmt, strict=True),
+        "extracted_flexible": extract_answer(completion, fmt),
+        "correct_strict": bool(is_correct(completion, gold, fmt, strict=True)),
+        "correct_flexible": bool(is_correct(completion, gold, fmt)),
+        "formatted": fmt.parse(completion).exact,
+    }
 
 
-def evaluate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Dataset, recipe: Recipe, checkpoint: str,
-             style: str = "chat", seed: int = 0, path: Path | None = None, progress: bool = True) -> list[dict]:
+def evaluate(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Dataset,
+    recipe: Recipe,
+    checkpoint: str,
+    style: str = "chat",
+    seed: int = 0,
+    path: Path | None = None,
+    progress: bool = True,
+) -> list[dict]:
     """Greedy completions for every row, graded; written to `path` as JSONL if given. Returns the samples."""
     plan, fmt = recipe.evaluation, get_format(recipe.format)
     prompts = render_prompts(tokenizer, rows, style)
     completions = generate_completions(model, tokenizer, prompts, plan.max_completion_length, plan.batch_size, progress=progress)
     samples = []
     for row, prompt, (text, tokens, truncated) in zip(rows, prompts, completions, strict=True):
-        samples.append({"id": row["id"], "checkpoint": checkpoint, "question": row["prompt"][-1]["content"], "gold": row["answer"],
-                        "completion": text, **grade(text, row["answer"], fmt), "truncated": truncated, "tokens": tokens,
-                        "prompt_sha256": hashlib.sha256(prompt.encode()).hexdigest()[:16], "seed": seed})
+        samples.append(
+            {
+                "id": row["id"],
+                "checkpoint": checkpoint,
+                "question": row["prompt"][-1]["content"],
+                "gold": row["answer"],
+                "completion": text,
+                **grade(text, row["answer"], fmt),
+                "truncated": truncated,
+                "tokens": tokens,
+                "prompt_sha256": hashlib.sha256(prompt.encode()).hexdigest()[:16],
+                "seed": seed,
+            }
+        )
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples))
@@ -79,7 +116,7 @@ def evaluate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: D
 
 
 def accuracy_probe(model, tokenizer, rows: Dataset, recipe: Recipe):
-    """A function without arguments that measures greedy flexible accuracy on the rows, with its interval, for a training curve."""
+    """A function that measures greedy flexible accuracy on the rows, with its interval, for a training curve."""
 
     def measure() -> dict[str, float]:
         samples = evaluate(model, tokenizer, rows, recipe, "probe", progress=False)
@@ -92,9 +129,14 @@ def accuracy_probe(model, tokenizer, rows: Dataset, recipe: Recipe):
 
 def save_plan(run: Path, recipe: Recipe, rows: Dataset) -> dict:
     """Write `eval_plan.json` before the first completion: the items' hash, the prompts, decoding, budget and primary metric."""
-    plan = {"items": len(rows), "items_sha256": hashlib.sha256("".join(rows["id"]).encode()).hexdigest()[:16],
-            "prompts": {"base": "plain", "sft": "chat", "grpo": "chat"}, "decoding": "greedy",
-            "max_completion_length": recipe.evaluation.max_completion_length, "primary_metric": "accuracy, flexible extraction",
-            "comparisons": ["base -> sft", "sft -> grpo"]}
+    plan = {
+        "items": len(rows),
+        "items_sha256": hashlib.sha256("".join(rows["id"]).encode()).hexdigest()[:16],
+        "prompts": {"base": "plain", "sft": "chat", "grpo": "chat"},
+        "decoding": "greedy",
+        "max_completion_length": recipe.evaluation.max_completion_length,
+        "primary_metric": "accuracy, flexible extraction",
+        "comparisons": ["base -> sft", "sft -> grpo"],
+    }
     (run / "eval_plan.json").write_text(json.dumps(plan, indent=2) + "\n")
     return plan

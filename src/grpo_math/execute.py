@@ -53,8 +53,15 @@ def run_notebooks(run_name: str, recipe: str, seed: int, keep: bool) -> None:
     for name in NAMES:
         print(f"\n{name}", flush=True)
         source, executed = root / "notebooks" / f"{name}.ipynb", run / "notebooks" / f"{name}.ipynb"
-        papermill.execute_notebook(source, executed, {"RECIPE": recipe, "RUN": run_name, "SEED": seed}, cwd=source.parent,
-                                   kernel_name="python3", progress_bar=False, stderr_file=sys.stderr)
+        papermill.execute_notebook(
+            source,
+            executed,
+            {"RECIPE": recipe, "RUN": run_name, "SEED": seed},
+            cwd=source.parent,
+            kernel_name="python3",
+            progress_bar=False,
+            stderr_file=sys.stderr,
+        )
         if keep:
             nbformat.write(clean_outputs(nbformat.read(executed, as_version=4), root), source)
     _print_summary(run, time.time() - started)
@@ -67,8 +74,10 @@ def _print_summary(run: Path, seconds: float) -> None:
     print("\nstage        wall s    CPU s  peak MB")
     for row in runs.read_stages(run):
         print(f"{row['stage']:10} {row['wall_s']:>8} {row['cpu_s']:>8} {row['peak_memory_mb']:>8}")
-    print(f"\nAll in {seconds / 60:.1f} minutes. Read the executed notebooks in results/{run.name}/notebooks/, "
-          f"the figures in results/{run.name}/figures/.")
+    print(
+        f"\nAll in {seconds / 60:.1f} minutes. Read the executed notebooks in results/{run.name}/notebooks/, "
+        f"the figures in results/{run.name}/figures/."
+    )
 
 
 def main() -> None:

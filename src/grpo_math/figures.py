@@ -53,9 +53,7 @@ def _read_metrics(run_dir: Path | str, name: str) -> pd.DataFrame:
     """A metrics file by `step`; where a resumed run logged a step twice, the later values stand."""
     path = Path(run_dir) / name
     if not path.is_file():
-        raise FileNotFoundError(
-            f"There are no metrics at {path}: run notebooks/{NOTEBOOKS[name]} for this run first."
-        )
+        raise FileNotFoundError(f"There are no metrics at {path}: run notebooks/{NOTEBOOKS[name]} for this run first.")
     try:
         frame = pd.read_csv(path).apply(pd.to_numeric)
     except (ValueError, TypeError) as error:
@@ -89,9 +87,7 @@ def _draw_curve(axes: Axes, values: pd.Series, colour: str) -> None:
     else:
         axes.plot(values.index, values, color=colour, alpha=0.28, linewidth=0.9)
         smooth = values.rolling(window, center=True).mean().dropna()
-        axes.plot(
-            smooth.index, smooth, color=colour, linewidth=2, label=f"mean of {window} logged steps"
-        )
+        axes.plot(smooth.index, smooth, color=colour, linewidth=2, label=f"mean of {window} logged steps")
         axes.legend(loc="best")
     axes.set_xlabel("optimiser step")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
@@ -145,9 +141,7 @@ def plot_accuracy(run_dir: Path | str, checkpoints: Sequence[str] = CHECKPOINTS)
         axes = figure.add_subplot()
         for extraction in EXTRACTIONS:
             _draw_accuracies(axes, summaries, extraction)
-        axes.set_xticks(
-            range(len(checkpoints)), [label_of(name) for name in checkpoints], fontsize=10.5
-        )
+        axes.set_xticks(range(len(checkpoints)), [label_of(name) for name in checkpoints], fontsize=10.5)
         axes.set_xlim(-0.55, len(checkpoints) - 0.45)
         _percent_axis(axes)
         axes.set_ylim(-0.04, 1.14)  # room for a dot at 0 % and for the legend above 100 %
@@ -166,10 +160,7 @@ def plot_sft(run_dir: Path | str) -> Figure:
     """
     loss = _measured(_read_metrics(run_dir, "sft_metrics.csv"), "loss")
     if loss.empty:
-        raise ValueError(
-            f"{Path(run_dir) / 'sft_metrics.csv'} has no value in a column 'loss', "
-            "so there is no curve to draw."
-        )
+        raise ValueError(f"{Path(run_dir) / 'sft_metrics.csv'} has no value in a column 'loss', so there is no curve to draw.")
     with rc_context(STYLE):
         figure = _new_figure(3.3)
         axes = figure.add_subplot()
@@ -230,9 +221,7 @@ def _panel_length(axes: Axes, metrics: pd.DataFrame) -> None:
         share.fill_between(clipped.index, clipped, color=ORANGE, alpha=0.35, linewidth=0)
         share.set_ylabel("cut off at the limit", color=ORANGE)
         share.tick_params(axis="y", colors=ORANGE)
-        _percent_axis(
-            share, min(1.0, 3 * clipped.max())
-        )  # kept low, so that the length stays in front
+        _percent_axis(share, min(1.0, 3 * clipped.max()))  # kept low, so that the length stays in front
         share.yaxis.set_major_locator(MaxNLocator(4))
 
 
@@ -272,10 +261,7 @@ def plot_grpo(run_dir: Path | str) -> Figure:
     if "entropy" in drawn and "frac_reward_zero_std" in drawn:
         drawn.remove("frac_reward_zero_std")
     if not drawn:
-        raise ValueError(
-            f"{Path(run_dir) / 'grpo_metrics.csv'} holds none of the metrics that are drawn: "
-            f"{', '.join(PANELS)}."
-        )
+        raise ValueError(f"{Path(run_dir) / 'grpo_metrics.csv'} holds none of the metrics that are drawn: {', '.join(PANELS)}.")
     wide = len(drawn) % 2  # with an odd number of panels the first spans both columns
     rows = (len(drawn) + wide) // 2
     with rc_context(STYLE):

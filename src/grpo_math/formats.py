@@ -57,8 +57,7 @@ class ReasoningFormat:
         """The assistant's message of a worked example in this form, without added white space."""
         if self.boxed:
             return f"{reasoning}\n{self.answer_start}{answer}{self.answer_end}"
-        return "".join((self.reasoning_start, reasoning, self.reasoning_end,
-                        self.answer_start, answer, self.answer_end))
+        return "".join((self.reasoning_start, reasoning, self.reasoning_end, self.answer_start, answer, self.answer_end))
 
     def _parse_tags(self, text: str) -> Parsed:
         body = text.removeprefix(self.reasoning_start)
@@ -70,8 +69,7 @@ class ReasoningFormat:
         answer = answer.strip() if found else ""
         reasoning, _, between = before.partition(self.reasoning_end)
         reasoning = reasoning.strip() if closes == 1 and self.reasoning_end in before else ""
-        exact = bool(reasoning and answer and self.reasoning_start not in body
-                     and not between.strip() and not after.strip())
+        exact = bool(reasoning and answer and self.reasoning_start not in body and not between.strip() and not after.strip())
         return Parsed(reasoning or None, answer or None, exact)
 
     def _parse_boxed(self, text: str) -> Parsed:
@@ -100,16 +98,26 @@ def _only_box(text: str, begin: int) -> tuple[int, int, int] | None:
 
 FORMATS: dict[str, ReasoningFormat] = {
     "tags": ReasoningFormat(
-        "tags", "<start_working_out>", "<end_working_out>", "<SOLUTION>", "</SOLUTION>",
+        "tags",
+        "<start_working_out>",
+        "<end_working_out>",
+        "<SOLUTION>",
+        "</SOLUTION>",
         "Solve the maths problem. Work step by step, starting at <start_working_out> and closing "
-        "with <end_working_out>. Then write only the answer between <SOLUTION> and </SOLUTION>."),
+        "with <end_working_out>. Then write only the answer between <SOLUTION> and </SOLUTION>.",
+    ),
     "xml": ReasoningFormat(
-        "xml", "<reasoning>", "</reasoning>", "<answer>", "</answer>",
+        "xml",
+        "<reasoning>",
+        "</reasoning>",
+        "<answer>",
+        "</answer>",
         "Solve the maths problem. Reason step by step inside <reasoning> and </reasoning>, "
-        "then put the final answer alone inside <answer> and </answer>."),
+        "then put the final answer alone inside <answer> and </answer>.",
+    ),
     "boxed": ReasoningFormat(
-        "boxed", "", "", r"\boxed{", "}",
-        r"Solve the maths problem step by step, and end with the final answer in one \boxed{}."),
+        "boxed", "", "", r"\boxed{", "}", r"Solve the maths problem step by step, and end with the final answer in one \boxed{}."
+    ),
 }
 
 
@@ -131,13 +139,17 @@ def chat_template(fmt: ReasoningFormat, system_prompt: str | None = None) -> str
     turn = "{{ '<|im_start|>' + %s + '\\n' + %s + '<|im_end|>\\n' }}"
     default = turn % ("'system'", _literal(system))
     unless = "{% if not messages | selectattr('role', 'equalto', 'system') | list %}"
-    return "".join((
-        f"{unless}{default}{{% endif %}}" if system else "",
-        "{% for message in messages %}",
-        turn % ("message['role']", "message['content']"),
-        "{% endfor %}",
-        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' + ",
-        _literal(fmt.reasoning_start), " }}{% endif %}"))
+    return "".join(
+        (
+            f"{unless}{default}{{% endif %}}" if system else "",
+            "{% for message in messages %}",
+            turn % ("message['role']", "message['content']"),
+            "{% endfor %}",
+            "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' + ",
+            _literal(fmt.reasoning_start),
+            " }}{% endif %}",
+        )
+    )
 
 
 def _literal(text: str) -> str:
@@ -157,7 +169,15 @@ def plain_template(fmt: ReasoningFormat) -> str:
     learn to look past. The answer ends with the same `<|im_end|>` as in ChatML.
     """
     before, after = plain_prompt("\0").split("\0")
-    return "".join((
-        "{% for message in messages %}{% if message['role'] == 'user' %}{{ ",
-        _literal(before), " + message['content'] + ", _literal(after), " }}{% else %}{{ message['content'] + '<|im_end|>\\n' }}",
-        "{% endif %}{% endfor %}{% if add_generation_prompt %}{{ ", _literal(fmt.reasoning_start), " }}{% endif %}"))
+    return "".join(
+        (
+            "{% for message in messages %}{% if message['role'] == 'user' %}{{ ",
+            _literal(before),
+            " + message['content'] + ",
+            _literal(after),
+            " }}{% else %}{{ message['content'] + '<|im_end|>\\n' }}",
+            "{% endif %}{% endfor %}{% if add_generation_prompt %}{{ ",
+            _literal(fmt.reasoning_start),
+            " }}{% endif %}",
+        )
+    )

@@ -21,11 +21,15 @@ def check_base(path: Path) -> None:
     """Compare a base made by this repo with the hash in its record. Says what to do where a file is missing or damaged."""
     weights, record = path / "model.safetensors", path / "pretraining.json"
     if not weights.is_file() or not record.is_file():
-        raise FileNotFoundError(f"The tiny base is not complete: {weights.name} or {record.name} is missing from {path}. "
-                                f"Restore it with `git checkout -- {path.parent.name}/{path.name}`, or make it again with `make tiny-base`.")
+        raise FileNotFoundError(
+            f"The tiny base is not complete: {weights.name} or {record.name} is missing from {path}. "
+            f"Restore it with `git checkout -- {path.parent.name}/{path.name}`, or make it again with `make tiny-base`."
+        )
     if hashlib.sha256(weights.read_bytes()).hexdigest() != json.loads(record.read_text())["sha256"]:
-        raise ValueError(f"The tiny base is damaged: {weights} does not have the hash that its record names. "
-                         f"Restore it with `git checkout -- {path.parent.name}/{path.name}`, or make it again with `make tiny-base`.")
+        raise ValueError(
+            f"The tiny base is damaged: {weights} does not have the hash that its record names. "
+            f"Restore it with `git checkout -- {path.parent.name}/{path.name}`, or make it again with `make tiny-base`."
+        )
 
 
 def load_base(recipe: Recipe, root: Path, backend: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -38,7 +42,8 @@ def load_base(recipe: Recipe, root: Path, backend: str) -> tuple[PreTrainedModel
         from unsloth import FastLanguageModel
 
         model, tokenizer = FastLanguageModel.from_pretrained(
-            name, max_seq_length=recipe.max_length, dtype=torch.float32, load_in_4bit=False, use_gradient_checkpointing=False)
+            name, max_seq_length=recipe.max_length, dtype=torch.float32, load_in_4bit=False, use_gradient_checkpointing=False
+        )
     else:
         model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(name)
@@ -55,13 +60,28 @@ def add_adapter(model: PreTrainedModel, lora: Lora, backend: str, seed: int) -> 
         from unsloth import FastLanguageModel
 
         return FastLanguageModel.get_peft_model(
-            model, r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(lora.target_modules),
-            random_state=seed, use_gradient_checkpointing=False)
+            model,
+            r=lora.rank,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            target_modules=list(lora.target_modules),
+            random_state=seed,
+            use_gradient_checkpointing=False,
+        )
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)
-    return get_peft_model(model, LoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, bias="none",
-                                            target_modules=list(lora.target_modules), task_type="CAUSAL_LM"))
+    return get_peft_model(
+        model,
+        LoraConfig(
+            r=lora.rank,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            bias="none",
+            target_modules=list(lora.target_modules),
+            task_type="CAUSAL_LM",
+        ),
+    )
 
 
 def load_adapter(model: PreTrainedModel, adapter: Path, trainable: bool) -> PreTrainedModel:

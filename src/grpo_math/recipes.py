@@ -1,4 +1,4 @@
-"""The recipes: what is trained, on what, how. A recipe is data, not code; `get_recipe("tiny")` returns a frozen, printable record.
+"""The recipes: what is trained, on what, how. A recipe is data, not code: `get_recipe("tiny")` returns a frozen record.
 
 Every hyperparameter stands here in so many words, because the libraries' defaults differ between versions and between backends.
 Lengths are in tokens, learning rates per optimiser step, and a batch counts sequences.
@@ -106,8 +106,14 @@ TINY = Recipe(
     lora=Lora(rank=32, alpha=32),
     priming=Sft(examples=60, epochs=2, batch_size=16, learning_rate=2e-3),
     sft=Sft(examples=1500, epochs=2, batch_size=32, learning_rate=2e-3),
-    grpo=Grpo(rollouts=24, prompts_per_rollout=12, num_generations=16, updates_per_rollout=3, learning_rate=1e-3,
-              max_completion_length=144),
+    grpo=Grpo(
+        rollouts=24,
+        prompts_per_rollout=12,
+        num_generations=16,
+        updates_per_rollout=3,
+        learning_rate=1e-3,
+        max_completion_length=144,
+    ),
     evaluation=Evaluation(problems=2000, max_completion_length=256, batch_size=250),
 )
 

@@ -1,7 +1,7 @@
 """Tables of a run, made from its files alone: no model and no GPU is needed. `figures` draws them.
 
-Reads `samples/<checkpoint>.jsonl`, one row a sample, which notebook 03 makes. The word "improved" is printed only where the interval
-of the difference excludes 0 and both sides answered the same prompts.
+Reads `samples/<checkpoint>.jsonl`, one row a sample, which notebook 03 makes. The word "improved" is printed only where the
+interval of the difference excludes 0 and both sides answered the same prompts.
 """
 
 import json
@@ -58,9 +58,7 @@ def read_samples(path: Path | str) -> list[dict]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(
-            f"There are no samples at {path}: run notebooks/{SAMPLES_NOTEBOOK} for this run first."
-        )
+        raise FileNotFoundError(f"There are no samples at {path}: run notebooks/{SAMPLES_NOTEBOOK} for this run first.")
     rows = []
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
@@ -71,14 +69,11 @@ def read_samples(path: Path | str) -> list[dict]:
                 _check_row(row)
             except ValueError as error:
                 raise ValueError(
-                    f"{path}, line {number} is damaged: {error}. "
-                    f"Make the file again with notebooks/{SAMPLES_NOTEBOOK}."
+                    f"{path}, line {number} is damaged: {error}. Make the file again with notebooks/{SAMPLES_NOTEBOOK}."
                 ) from error
             rows.append(row)
     if not rows:
-        raise ValueError(
-            f"{path} holds no samples. Make the file again with notebooks/{SAMPLES_NOTEBOOK}."
-        )
+        raise ValueError(f"{path} holds no samples. Make the file again with notebooks/{SAMPLES_NOTEBOOK}.")
     return rows
 
 
@@ -121,10 +116,7 @@ def _pairs(before: Sequence[dict], after: Sequence[dict]) -> list[tuple[dict, di
     for name, rows in (("before", before), ("after", after)):
         by_id = {row["id"]: row for row in rows}
         if len(by_id) != len(rows):
-            raise ValueError(
-                f"The samples {name} hold an id twice: "
-                "a paired comparison needs one sample a problem."
-            )
+            raise ValueError(f"The samples {name} hold an id twice: a paired comparison needs one sample a problem.")
         sides.append(by_id)
     first, second = sides
     if first.keys() != second.keys():
@@ -135,10 +127,7 @@ def _pairs(before: Sequence[dict], after: Sequence[dict]) -> list[tuple[dict, di
         )
     for key, row in first.items():
         if row["gold"] != second[key]["gold"]:
-            raise ValueError(
-                f"Problem {key!r} has two gold answers, "
-                f"{row['gold']!r} and {second[key]['gold']!r}."
-            )
+            raise ValueError(f"Problem {key!r} has two gold answers, {row['gold']!r} and {second[key]['gold']!r}.")
     return [(row, second[key]) for key, row in first.items()]
 
 
@@ -159,9 +148,7 @@ def compare(before: Sequence[dict], after: Sequence[dict]) -> dict[str, PairedDi
     }
 
 
-def changed_samples(
-    before: Sequence[dict], after: Sequence[dict]
-) -> dict[str, list[tuple[dict, dict]]]:
+def changed_samples(before: Sequence[dict], after: Sequence[dict]) -> dict[str, list[tuple[dict, dict]]]:
     """Pairs of rows (before, after), sorted by what became of the problem under flexible
     extraction.
 
@@ -249,9 +236,7 @@ def _verdict(difference: PairedDifference, same_prompt: bool) -> str:
     return "improved" if same_prompt else "higher, each in its own prompt"
 
 
-def _comparison_line(
-    before: str, after: str, difference: PairedDifference, adjusted_p: float, same_prompt: bool
-) -> str:
+def _comparison_line(before: str, after: str, difference: PairedDifference, adjusted_p: float, same_prompt: bool) -> str:
     return (
         f"- {label_of(before)} → {label_of(after)}: {_verdict(difference, same_prompt)}, "
         f"**{_points(difference.difference)} points** "
@@ -307,9 +292,7 @@ def _read_verdicts(verdicts_csv: Path | str) -> tuple[pd.DataFrame, list[str]]:
         raise ValueError(f"{path} needs one row a problem, each id once.")
     for name in wanted[1:]:
         if not frame[name].isin([0, 1]).all():
-            raise ValueError(
-                f"{path}, column {name!r}: a verdict is 0 or 1, and none may be missing."
-            )
+            raise ValueError(f"{path}, column {name!r}: a verdict is 0 or 1, and none may be missing.")
     return frame[wanted[1:]].astype(int), seeds
 
 
@@ -339,14 +322,10 @@ def seeds_table(verdicts_csv: Path | str) -> pd.DataFrame:
         shares, differences = [], []
         for seed, row in zip(seeds, rows, strict=True):
             before = "base" if stage == "sft" else f"sft-{seed}"
-            change = paired_difference(
-                verdicts[before].tolist(), verdicts[f"{stage}-{seed}"].tolist()
-            )
+            change = paired_difference(verdicts[before].tolist(), verdicts[f"{stage}-{seed}"].tolist())
             shares.append(verdicts[f"{stage}-{seed}"].mean())
             differences.append(change.difference)
-            row[column] = (
-                f"{_percent(shares[-1])} ({_points(change.difference)}, {_p(change.p_value)})"
-            )
+            row[column] = f"{_percent(shares[-1])} ({_points(change.difference)}, {_p(change.p_value)})"
         last[column] = _mean_and_range(shares, differences)
     return pd.DataFrame([*rows, last])
 

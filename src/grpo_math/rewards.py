@@ -22,8 +22,7 @@ Golds = Sequence[str | None]
 RewardFunction = Callable[..., list[float | None]]
 
 
-def correctness(fmt: ReasoningFormat, reward: float = 3.0,
-                flexible: bool = False) -> RewardFunction:
+def correctness(fmt: ReasoningFormat, reward: float = 3.0, flexible: bool = False) -> RewardFunction:
     r"""`reward` for an answer equal to the gold, else 0; None where the gold cannot be graded.
 
     The answer must stand in the required form unless `flexible`. Logs the columns `extracted` and
@@ -91,12 +90,15 @@ class _Correctness:
     flexible: bool
     __name__ = "correctness"
 
-    def __call__(self, completions: Sequence[Completion], answer: Golds | None = None,
-                 log_extra: Callable[[str, list], None] | None = None,
-                 **kwargs) -> list[float | None]:
+    def __call__(
+        self,
+        completions: Sequence[Completion],
+        answer: Golds | None = None,
+        log_extra: Callable[[str, list], None] | None = None,
+        **kwargs,
+    ) -> list[float | None]:
         if answer is None:
-            raise ValueError("The correctness reward needs gold answers: "
-                             "give the data set a column named 'answer'.")
+            raise ValueError("The correctness reward needs gold answers: give the data set a column named 'answer'.")
         golds = ["" if gold is None else str(gold) for gold in answer]
         strict = not self.flexible
         found = [extract_answer(_text(c), self.fmt, strict) or "" for c in completions]
@@ -113,8 +115,7 @@ class _ExactFormat:
     reward: float
     __name__ = "exact_format"
 
-    def __call__(self, completions: Sequence[Completion], answer: Golds | None = None,
-                 **kwargs) -> list[float | None]:
+    def __call__(self, completions: Sequence[Completion], answer: Golds | None = None, **kwargs) -> list[float | None]:
         return [self.reward * self.fmt.parse(_text(c)).exact for c in completions]
 
 
@@ -124,8 +125,7 @@ class _ApproximateFormat:
     reward: float
     __name__ = "approximate_format"
 
-    def __call__(self, completions: Sequence[Completion], answer: Golds | None = None,
-                 **kwargs) -> list[float | None]:
+    def __call__(self, completions: Sequence[Completion], answer: Golds | None = None, **kwargs) -> list[float | None]:
         return [self.reward * self._share(_text(c)) for c in completions]
 
     def _share(self, text: str) -> float:

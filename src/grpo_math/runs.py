@@ -31,8 +31,10 @@ def project_root(start: Path | None = None) -> Path:
     for folder in (start, *start.parents):
         if (folder / "data" / "priming.jsonl").is_file():
             return folder
-    raise FileNotFoundError(f"{start} is not inside a clone of grpo-math (no data/priming.jsonl above it): "
-                            "clone the repository and start Jupyter there.")
+    raise FileNotFoundError(
+        f"{start} is not inside a clone of grpo-math (no data/priming.jsonl above it): "
+        "clone the repository and start Jupyter there."
+    )
 
 
 def open_run(name: str, root: Path | None = None) -> Path:
@@ -49,8 +51,9 @@ def open_run(name: str, root: Path | None = None) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise PermissionError(f"Cannot write to {folder} ({error.strerror}): free the folder or its disk, or choose another RUN."
-                              ) from error
+        raise PermissionError(
+            f"Cannot write to {folder} ({error.strerror}): free the folder or its disk, or choose another RUN."
+        ) from error
     return folder
 
 
@@ -58,15 +61,20 @@ def require_adapter(run: Path, stage: str) -> Path:
     """The adapter that an earlier stage ("sft" or "grpo") saved; FileNotFoundError says which notebook makes it."""
     adapter = run / stage / "adapter"
     if not (adapter / "adapter_model.safetensors").is_file():
-        raise FileNotFoundError(f"Run {run.name!r} has no {stage.upper()} adapter yet ({stage}/adapter is missing): "
-                                f"run notebooks/{NOTEBOOKS[stage]} with RUN = {run.name!r} first.")
+        raise FileNotFoundError(
+            f"Run {run.name!r} has no {stage.upper()} adapter yet ({stage}/adapter is missing): "
+            f"run notebooks/{NOTEBOOKS[stage]} with RUN = {run.name!r} first."
+        )
     return adapter
 
 
 def latest_checkpoint(stage_dir: Path) -> Path | None:
     """The newest complete checkpoint of a stage, or None. One that was cut off while it was written has no trainer state."""
-    found = [(int(match[1]), path) for path in stage_dir.glob("checkpoint-*")
-             if (match := re.fullmatch(r"checkpoint-(\d+)", path.name)) and _is_complete(path)]
+    found = [
+        (int(match[1]), path)
+        for path in stage_dir.glob("checkpoint-*")
+        if (match := re.fullmatch(r"checkpoint-(\d+)", path.name)) and _is_complete(path)
+    ]
     return max(found)[1] if found else None
 
 
@@ -90,14 +98,19 @@ def save_config(run: Path, stage: str, settings: dict) -> Path:
         before = json.loads(path.read_text())["settings"]
         changed = [key for key in settings if key in before and before[key] != settings[key]]
         if changed:
-            raise ValueError(f"Run {run.name!r} holds a {stage.upper()} stage with another {', '.join(changed[:3])}: choose another "
-                             f"RUN, or delete {path.parent.name}/{stage} to start it afresh.")
+            raise ValueError(
+                f"Run {run.name!r} holds a {stage.upper()} stage with another {', '.join(changed[:3])}: choose another "
+                f"RUN, or delete {path.parent.name}/{stage} to start it afresh."
+            )
     path.write_text(json.dumps({"settings": settings, "environment": describe_environment()}, indent=2) + "\n")
     return path
 
 
 def choose_backend(wanted: str = "auto") -> str:
-    """"unsloth" or "peft". "auto" takes Unsloth where it is installed. ValueError for an unknown name, ImportError if missing."""
+    """The backend to use, "unsloth" or "peft"; "auto" takes Unsloth where it is installed.
+
+    Raises ValueError for an unknown name, ImportError for a missing Unsloth. Unsloth is imported here, before what it patches.
+    """
     if wanted not in BACKENDS:
         raise ValueError(f"There is no backend {wanted!r}. Set BACKEND to one of: {', '.join(BACKENDS)}.")
     installed = importlib.util.find_spec("unsloth") is not None
@@ -118,8 +131,12 @@ def describe_environment() -> dict[str, str]:
         except PackageNotFoundError:
             found[library] = "not installed"
     git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-            **found, "commit": git.stdout.strip() or "unknown"}
+    return {
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        **found,
+        "commit": git.stdout.strip() or "unknown",
+    }
 
 
 @contextmanager
@@ -128,8 +145,12 @@ def stage_clock(run: Path, stage: str) -> Iterator[None]:
     wall, cpu = time.perf_counter(), time.process_time()
     yield
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
-    row = {"stage": stage, "wall_s": round(time.perf_counter() - wall, 1), "cpu_s": round(time.process_time() - cpu, 1),
-           "peak_memory_mb": round(peak)}
+    row = {
+        "stage": stage,
+        "wall_s": round(time.perf_counter() - wall, 1),
+        "cpu_s": round(time.process_time() - cpu, 1),
+        "peak_memory_mb": round(peak),
+    }
     rows = [old for old in read_stages(run) if old["stage"] != stage] + [row]
     with open(run / "stages.csv", "w", newline="") as file:
         writer = csv.DictWriter(file, row)

@@ -31,10 +31,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train and evaluate several seeds.")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     arguments = parser.parse_args()
-    names = {seed: f"tiny-seed-{seed}" for seed in arguments.seeds}
+    names = {seed: "tiny" if seed == 0 else f"tiny-seed-{seed}" for seed in arguments.seeds}  # seed 0 is the reference run
     for number, (seed, name) in enumerate(names.items(), start=1):
-        print(f"\n=== seed {seed} ({number} of {len(names)}) ===", flush=True)
-        run_notebooks(name, "tiny", seed, keep=False)
+        print(f"\n=== seed {seed} ({number} of {len(names)}), results/{name} ===", flush=True)
+        if (runs.open_run(name) / "samples" / "grpo.jsonl").is_file():
+            print("already measured; delete the folder to do it again")
+        else:
+            run_notebooks(name, "tiny", seed, keep=False)
     path = runs.open_run("tiny-seeds") / "verdicts.csv"
     collect_verdicts(names).to_csv(path, index=False)
     report.update_readme(runs.project_root() / "README.md", "seeds", report.seeds_markdown(path))

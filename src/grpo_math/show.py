@@ -19,7 +19,9 @@ def _mark(sample: dict) -> str:
 
 def environment_table(environment: dict[str, str]) -> str:
     """A Markdown table of versions, one column each."""
-    return "\n".join(("| " + " | ".join(cells) + " |") for cells in (environment, ["---"] * len(environment), environment.values()))
+    return "\n".join(
+        ("| " + " | ".join(cells) + " |") for cells in (environment, ["---"] * len(environment), environment.values())
+    )
 
 
 def samples_markdown(samples: Sequence[dict]) -> str:
@@ -31,8 +33,10 @@ def pairs_markdown(pairs: Sequence[tuple[dict, dict]]) -> str:
     """Pairs of samples of one problem, the earlier checkpoint first."""
     if not pairs:
         return "*none*"
-    return "\n\n".join(f"**{a['question']}**\n\n" + "\n".join(f"{s['checkpoint']}: *{_mark(s)}*\n{_quoted(s['completion'])}" for s in (a, b))
-                       for a, b in pairs)
+    return "\n\n".join(
+        f"**{a['question']}**\n\n" + "\n".join(f"{s['checkpoint']}: *{_mark(s)}*\n{_quoted(s['completion'])}" for s in (a, b))
+        for a, b in pairs
+    )
 
 
 def before_after_markdown(before: Sequence[dict], after: Sequence[dict]) -> str:
@@ -51,6 +55,7 @@ def reward_table(reward_functions: Sequence[Callable], completions: dict[str, st
 
 def saved_files_markdown(run: Path, names: Sequence[str]) -> str:
     """A list of files of the run with their sizes; one that is missing is said to be."""
+
     def size(path: Path) -> str:
         return f"{path.stat().st_size / 1000:,.0f} kB" if path.is_file() else "**missing**"
 

@@ -47,10 +47,7 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
     if not (isinstance(successes, Integral) and isinstance(n, Integral)):
         raise ValueError(f"An interval needs whole counts, not {successes!r} of {n!r}.")
     if n < 1 or not 0 <= successes <= n:
-        raise ValueError(
-            f"{successes} of {n} is not a share: "
-            "n must be at least 1 and successes between 0 and n."
-        )
+        raise ValueError(f"{successes} of {n} is not a share: n must be at least 1 and successes between 0 and n.")
     method = "exact" if successes in (0, n) else "wilson"
     interval = binomtest(int(successes), int(n)).proportion_ci(confidence, method=method)
     return float(interval.low), float(interval.high)
@@ -68,9 +65,7 @@ def mcnemar(b: int, c: int, mid_p: bool = False) -> float:
 
     for count in (b, c):
         if not isinstance(count, Integral) or count < 0:
-            raise ValueError(
-                f"McNemar's test needs two whole counts of 0 or more, not {b!r} and {c!r}."
-            )
+            raise ValueError(f"McNemar's test needs two whole counts of 0 or more, not {b!r} and {c!r}.")
     smaller, throws = int(min(b, c)), int(b + c)
     if throws == 0:
         return 1.0
@@ -92,9 +87,7 @@ def _agresti_min(gained: int, lost: int, n: int, confidence: float) -> tuple[flo
     return max(-1.0, centre - reach), min(1.0, centre + reach)
 
 
-def paired_difference(
-    before: Sequence[bool], after: Sequence[bool], confidence: float = 0.95
-) -> PairedDifference:
+def paired_difference(before: Sequence[bool], after: Sequence[bool], confidence: float = 0.95) -> PairedDifference:
     """Compare two lists of verdicts (true or 1: correct) on the same items in the same order.
 
     The interval is Agresti and Min's for paired proportions (2005, Stat. Med. 24:729), cut at -1
@@ -104,10 +97,7 @@ def paired_difference(
     """
     _check_confidence(confidence)
     if len(before) != len(after):
-        raise ValueError(
-            "A paired comparison needs the same items: "
-            f"{len(before)} verdicts before, {len(after)} after."
-        )
+        raise ValueError(f"A paired comparison needs the same items: {len(before)} verdicts before, {len(after)} after.")
     if len(before) == 0:
         raise ValueError("A paired comparison needs at least one item.")
     pairs = list(zip(before, after, strict=True))
@@ -117,9 +107,7 @@ def paired_difference(
     gained = sum(1 for was, now in pairs if now and not was)
     lost = sum(1 for was, now in pairs if was and not now)
     low, high = _agresti_min(gained, lost, len(pairs), confidence)
-    return PairedDifference(
-        (gained - lost) / len(pairs), low, high, gained, lost, mcnemar(gained, lost)
-    )
+    return PairedDifference((gained - lost) / len(pairs), low, high, gained, lost, mcnemar(gained, lost))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

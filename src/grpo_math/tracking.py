@@ -28,9 +28,19 @@ def start_tracking(tracker: str, run: Path, stage: str, settings: dict) -> list[
     import wandb
 
     mode = os.environ.get("WANDB_MODE") or ("online" if has_wandb_key() else "offline")
-    wandb.init(project="grpo-math", group=run.name, job_type=stage, name=f"{run.name}-{stage}", dir=str(run), mode=mode,
-               config=json.loads(json.dumps(settings, default=str)), settings=wandb.Settings(silent=True))
-    print(f"W&B is {mode}" + ("" if mode == "online" else f"; `wandb sync results/{run.name}/wandb/offline-run-*` uploads it later"))
+    wandb.init(
+        project="grpo-math",
+        group=run.name,
+        job_type=stage,
+        name=f"{run.name}-{stage}",
+        dir=str(run),
+        mode=mode,
+        config=json.loads(json.dumps(settings, default=str)),
+        settings=wandb.Settings(silent=True),
+    )
+    print(
+        f"W&B is {mode}" + ("" if mode == "online" else f"; `wandb sync results/{run.name}/wandb/offline-run-*` uploads it later")
+    )
     return ["wandb"]
 
 
@@ -39,4 +49,4 @@ def stop_tracking() -> None:
     import wandb
 
     if wandb.run is not None:
-        wandb.finish(quiet=True)
+        wandb.finish()

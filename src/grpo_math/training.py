@@ -26,10 +26,26 @@ ON_A_CPU = {"use_cpu": True, "bf16": False, "fp16": False, "dataloader_pin_memor
 def sft_config(recipe: Recipe, stage: Sft, output_dir: Path, seed: int, report_to: list[str]) -> SFTConfig:
     """TRL's settings for one supervised stage; the loss is on the completion only."""
     return SFTConfig(
-        output_dir=str(output_dir), seed=seed, num_train_epochs=stage.epochs, per_device_train_batch_size=stage.batch_size,
-        learning_rate=stage.learning_rate, lr_scheduler_type="linear", warmup_steps=stage.warmup_steps, weight_decay=0.0,
-        optim="adamw_torch", max_length=recipe.max_length, completion_only_loss=True, packing=False, logging_steps=1,
-        save_strategy="steps", save_steps=20, save_total_limit=2, report_to=report_to, disable_tqdm=True, **ON_A_CPU)
+        output_dir=str(output_dir),
+        seed=seed,
+        num_train_epochs=stage.epochs,
+        per_device_train_batch_size=stage.batch_size,
+        learning_rate=stage.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=stage.warmup_steps,
+        weight_decay=0.0,
+        optim="adamw_torch",
+        max_length=recipe.max_length,
+        completion_only_loss=True,
+        packing=False,
+        logging_steps=1,
+        save_strategy="steps",
+        save_steps=20,
+        save_total_limit=2,
+        report_to=report_to,
+        disable_tqdm=True,
+        **ON_A_CPU,
+    )
 
 
 def grpo_config(recipe: Recipe, output_dir: Path, seed: int, report_to: list[str]) -> GRPOConfig:
@@ -37,14 +53,39 @@ def grpo_config(recipe: Recipe, output_dir: Path, seed: int, report_to: list[str
     plan = recipe.grpo
     updates = plan.updates_per_rollout
     return GRPOConfig(
-        output_dir=str(output_dir), seed=seed, max_steps=plan.rollouts * updates, learning_rate=plan.learning_rate,
-        lr_scheduler_type="linear", warmup_steps=plan.warmup_steps, weight_decay=0.0, optim="adamw_torch",
-        max_grad_norm=plan.max_grad_norm, per_device_train_batch_size=plan.prompts_per_rollout * plan.num_generations // updates,
-        gradient_accumulation_steps=1, steps_per_generation=updates, num_generations=plan.num_generations,
-        max_completion_length=plan.max_completion_length, temperature=plan.temperature, top_p=1.0, top_k=0,
-        beta=plan.beta, epsilon=plan.epsilon, loss_type=plan.loss_type, scale_rewards=plan.scale_rewards, num_iterations=1,
-        mask_truncated_completions=False, use_vllm=False, logging_steps=updates, log_completions=False, disable_tqdm=True, save_strategy="steps",
-        save_steps=plan.save_every * updates, save_total_limit=2, report_to=report_to, **ON_A_CPU)
+        output_dir=str(output_dir),
+        seed=seed,
+        max_steps=plan.rollouts * updates,
+        learning_rate=plan.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=plan.warmup_steps,
+        weight_decay=0.0,
+        optim="adamw_torch",
+        max_grad_norm=plan.max_grad_norm,
+        per_device_train_batch_size=plan.prompts_per_rollout * plan.num_generations // updates,
+        gradient_accumulation_steps=1,
+        steps_per_generation=updates,
+        num_generations=plan.num_generations,
+        max_completion_length=plan.max_completion_length,
+        temperature=plan.temperature,
+        top_p=1.0,
+        top_k=0,
+        beta=plan.beta,
+        epsilon=plan.epsilon,
+        loss_type=plan.loss_type,
+        scale_rewards=plan.scale_rewards,
+        num_iterations=1,
+        mask_truncated_completions=False,
+        use_vllm=False,
+        logging_steps=updates,
+        log_completions=False,
+        disable_tqdm=True,
+        save_strategy="steps",
+        save_steps=plan.save_every * updates,
+        save_total_limit=2,
+        report_to=report_to,
+        **ON_A_CPU,
+    )
 
 
 class TorchLogProbs:
@@ -60,10 +101,16 @@ class TorchLogProbs:
         chosen = log_probs.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
         asked = set(outputs) - {"log_probs", "entropy", "mean_logits", "is_top1"}
         if asked:
-            raise NotImplementedError(f"TRL asked for {sorted(asked)}, which needs its Triton kernel: train with BACKEND = 'unsloth'.")
-        return (chosen, -(log_probs.exp() * log_probs).sum(-1) if "entropy" in outputs else None, None,
-                logits.mean(-1) if "mean_logits" in outputs else None,
-                (log_probs.argmax(-1) == targets) if "is_top1" in outputs else None)
+            raise NotImplementedError(
+                f"TRL asked for {sorted(asked)}, which needs its Triton kernel: train with BACKEND = 'unsloth'."
+            )
+        return (
+            chosen,
+            -(log_probs.exp() * log_probs).sum(-1) if "entropy" in outputs else None,
+            None,
+            logits.mean(-1) if "mean_logits" in outputs else None,
+            (log_probs.argmax(-1) == targets) if "is_top1" in outputs else None,
+        )
 
 
 def use_torch_where_triton_is_missing() -> bool:
@@ -101,7 +148,7 @@ class Progress(TrainerCallback):
 
 
 class MetricsFile(TrainerCallback):
-    """Keeps every value that the trainer logs in one CSV, a row a step, written anew at each step so that a cut run loses nothing.
+    """Keeps every value that the trainer logs in one CSV, a row a step, written anew at each step, so a cut run loses nothing.
 
     measure: an optional function that returns more values (held-out accuracy, say), called every `every` steps and at the last.
     """

@@ -49,11 +49,23 @@ class Pretraining:
 def make_model(plan: Pretraining, tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
     """A randomly initialised Qwen3 with tied embeddings, in float32."""
     torch.manual_seed(plan.seed)
-    return Qwen3ForCausalLM(Qwen3Config(
-        vocab_size=len(tokenizer), hidden_size=plan.hidden_size, num_hidden_layers=plan.layers,
-        num_attention_heads=plan.heads, num_key_value_heads=plan.kv_heads, head_dim=plan.hidden_size // plan.heads,
-        intermediate_size=plan.mlp_size, max_position_embeddings=512, tie_word_embeddings=True, initializer_range=0.05,
-        bos_token_id=None, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id))
+    return Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=len(tokenizer),
+            hidden_size=plan.hidden_size,
+            num_hidden_layers=plan.layers,
+            num_attention_heads=plan.heads,
+            num_key_value_heads=plan.kv_heads,
+            head_dim=plan.hidden_size // plan.heads,
+            intermediate_size=plan.mlp_size,
+            max_position_embeddings=512,
+            tie_word_embeddings=True,
+            initializer_range=0.05,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
 
 
 def make_batches(plan: Pretraining, encoded: list[list[int]], pad: int) -> list[torch.Tensor]:
@@ -81,8 +93,10 @@ def make_optimizers(model: Qwen3ForCausalLM, plan: Pretraining) -> list[torch.op
     """Muon for the matrices of the layers, AdamW for embeddings and norms."""
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     rest = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
-    return [torch.optim.Muon(matrices, lr=plan.muon_lr, weight_decay=plan.weight_decay),
-            torch.optim.AdamW(rest, lr=plan.adamw_lr, weight_decay=plan.weight_decay, betas=(0.9, 0.95))]
+    return [
+        torch.optim.Muon(matrices, lr=plan.muon_lr, weight_decay=plan.weight_decay),
+        torch.optim.AdamW(rest, lr=plan.adamw_lr, weight_decay=plan.weight_decay, betas=(0.9, 0.95)),
+    ]
 
 
 def train(model: Qwen3ForCausalLM, batches: list[torch.Tensor], plan: Pretraining, pad: int) -> float:
@@ -106,12 +120,13 @@ def train(model: Qwen3ForCausalLM, batches: list[torch.Tensor], plan: Pretrainin
 def prime_unused_embeddings(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
     """Place the tokens that the corpus never shows (tags, chat marks) near the ones that play a like part in it.
 
-    LoRA leaves the embeddings as they are, so what a token of noise does could not be learned in a short SFT. The end of the working
-    starts near "Answer", which follows a finished solution, the opening of the answer near the colon after it. They are made a
-    little shorter than their models, so that with tied embeddings the base itself still prefers the token that it knows.
+    LoRA leaves the embeddings as they are, so what a token of noise does could not be learned in a short SFT. The end of the
+    working starts near "Answer", which follows a finished solution, the opening of the answer near the colon after it. They are
+    made a little shorter, so that with tied embeddings the base itself still prefers the token that it knows.
     """
-    newline, answer, colon, end = (tokenizer(text, add_special_tokens=False).input_ids[-1]
-                                   for text in ("\n", "Answer", ": ", END_OF_TEXT))
+    newline, answer, colon, end = (
+        tokenizer(text, add_special_tokens=False).input_ids[-1] for text in ("\n", "Answer", ": ", END_OF_TEXT)
+    )
     start_work, end_work, start_answer, end_answer = TAGS
     near = {TURN_START: newline, TURN_END: end, start_work: newline, end_work: answer, start_answer: colon, end_answer: end}
     generator = torch.Generator().manual_seed(seed)
@@ -135,10 +150,18 @@ def pretrain(plan: Pretraining, out: Path) -> None:
     prime_unused_embeddings(model, tokenizer, plan.seed)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
-    record = {"plan": asdict(plan), "mixture": MIXTURE, "levels": LEVELS, "parameters": model.num_parameters(),
-              "documents": len(texts), "tokens": sum(map(len, encoded)), "final_loss": round(loss, 4),
-              "seconds": round(time.time() - started), "environment": describe_environment(),
-              "sha256": hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()}
+    record = {
+        "plan": asdict(plan),
+        "mixture": MIXTURE,
+        "levels": LEVELS,
+        "parameters": model.num_parameters(),
+        "documents": len(texts),
+        "tokens": sum(map(len, encoded)),
+        "final_loss": round(loss, 4),
+        "seconds": round(time.time() - started),
+        "environment": describe_environment(),
+        "sha256": hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest(),
+    }
     (out / "pretraining.json").write_text(json.dumps(record, indent=2) + "\n")
     (out / "README.md").write_text(render_card(record))
     print(f"saved to {out}: loss {loss:.3f} after {record['seconds']} s")
@@ -149,9 +172,9 @@ def render_card(record: dict) -> str:
     plan, libraries = record["plan"], record["environment"]
     return f"""# tiny-base
 
-A Qwen3 of {record["parameters"]:,} parameters ({plan["layers"]} layers, width {plan["hidden_size"]}) that plays the base model of the
-recipe `tiny`. It has read plain-text word problems of this repository's own world, solved in one go, step by step or place by place,
-and bare sums; no chat, no answer tags. It knows nothing else: it is made to be trained on, not to be used.
+A Qwen3 of {record["parameters"]:,} parameters ({plan["layers"]} layers, width {plan["hidden_size"]}) that plays the base
+model of the recipe `tiny`. It has read plain-text word problems of this repository's own world, solved in one go, step by step
+or place by place, and bare sums; no chat, no answer tags. It knows nothing else: it is made to be trained on, not to be used.
 
 | | |
 | --- | --- |

@@ -21,7 +21,7 @@ class Difficulty:
     """How hard the problems are.
 
     max_number: the largest quantity a story starts from (results may be larger). Default 100.
-    steps: how many arithmetic steps a problem takes, drawn evenly from these; name one twice to have more of it. Default (2, 3, 4).
+    steps: how many arithmetic steps a problem takes, drawn evenly from these (name one twice for more of it). Default 2 to 4.
     distractors: the share of problems that also state a number nobody needs. Default 0.3.
     """
 
@@ -134,12 +134,37 @@ class Story:
         return Problem(family, question, tuple(self.operands), tuple(self.steps))
 
 
-NAMES = ("Anna", "Ben", "Clara", "David", "Emma", "Felix", "Grace", "Henry", "Ida", "Jonas", "Kate", "Leo", "Maria", "Noah",
-         "Olga", "Paul", "Rosa", "Sam", "Tina", "Victor")
+NAMES = (
+    "Anna",
+    "Ben",
+    "Clara",
+    "David",
+    "Emma",
+    "Felix",
+    "Grace",
+    "Henry",
+    "Ida",
+    "Jonas",
+    "Kate",
+    "Leo",
+    "Maria",
+    "Noah",
+    "Olga",
+    "Paul",
+    "Rosa",
+    "Sam",
+    "Tina",
+    "Victor",
+)
 THINGS = ("marbles", "stickers", "coins", "shells", "stamps", "cards", "beads", "buttons")
 GOODS = ("pens", "books", "cups", "plates", "toys", "lamps", "hats", "bags")
-ASIDES = ("The street has {n} houses.", "The clock on the wall is {n} years old.", "It is {n} degrees outside.",
-          "The bus ride takes {n} minutes.", "The room has {n} windows.")
+ASIDES = (
+    "The street has {n} houses.",
+    "The clock on the wall is {n} years old.",
+    "It is {n} degrees outside.",
+    "The bus ride takes {n} minutes.",
+    "The room has {n} windows.",
+)
 
 
 def _events(story: Story, total: int, count: int, gains: tuple[str, ...], losses: tuple[str, ...]) -> int:
@@ -158,35 +183,56 @@ def _events(story: Story, total: int, count: int, gains: tuple[str, ...], losses
 
 def collection(story: Story, steps: int) -> None:
     name, things, start = story.pick(*NAMES), story.pick(*THINGS), story.number()
-    story.say(f"{name} has {start} {things}.", f"{name} starts the day with {start} {things}.",
-              f"There are {start} {things} in the box of {name}.")
-    _events(story, start, steps,
-            gains=(f"{name} finds {{n}} more.", f"A friend gives {name} {{n}} {things}.", f"Then {name} buys {{n}} {things}."),
-            losses=(f"{name} loses {{n}} of them.", f"{name} gives {{n}} {things} to a friend.", f"Then {name} sells {{n}}."))
+    story.say(
+        f"{name} has {start} {things}.",
+        f"{name} starts the day with {start} {things}.",
+        f"There are {start} {things} in the box of {name}.",
+    )
+    _events(
+        story,
+        start,
+        steps,
+        gains=(f"{name} finds {{n}} more.", f"A friend gives {name} {{n}} {things}.", f"Then {name} buys {{n}} {things}."),
+        losses=(f"{name} loses {{n}} of them.", f"{name} gives {{n}} {things} to a friend.", f"Then {name} sells {{n}}."),
+    )
     story.ask = story.pick(f"How many {things} does {name} have now?", f"How many {things} are left in the end?")
 
 
 def shopping(story: Story, steps: int) -> None:
     name, first, second = story.pick(*NAMES), *story.rng.sample(GOODS, 2)
     price, count = story.number(), story.number(2, 9)
-    story.say(f"{name} buys {count} {first} for {price} dollars each.", f"In a shop, {name} pays {price} dollars for each of {count} {first}.")
+    story.say(
+        f"{name} buys {count} {first} for {price} dollars each.",
+        f"In a shop, {name} pays {price} dollars for each of {count} {first}.",
+    )
     total = story.do(price, "*", count)
     if steps >= 3:
         price, count = story.number(), story.number(2, 9)
-        story.say(f"{name} also buys {count} {second} at {price} dollars each.", f"Then {name} takes {count} {second} for {price} dollars each.")
+        story.say(
+            f"{name} also buys {count} {second} at {price} dollars each.",
+            f"Then {name} takes {count} {second} for {price} dollars each.",
+        )
         total = story.do(total, "+", story.do(price, "*", count))
-    _events(story, total, steps - len(story.steps),
-            gains=("The delivery costs {n} dollars.", f"{name} adds a gift for {{n}} dollars."),
-            losses=("A coupon takes {n} dollars off.", "The shop takes {n} dollars off the price."))
+    _events(
+        story,
+        total,
+        steps - len(story.steps),
+        gains=("The delivery costs {n} dollars.", f"{name} adds a gift for {{n}} dollars."),
+        losses=("A coupon takes {n} dollars off.", "The shop takes {n} dollars off the price."),
+    )
     story.ask = story.pick(f"How many dollars does {name} pay?", "What is the whole price in dollars?")
 
 
 def seats(story: Story, steps: int) -> None:
     place, each, rows = story.pick("hall", "theater", "school", "tent"), story.number(), story.number(2, 9)
     story.say(f"A {place} has {rows} rows of {each} chairs.", f"In a {place} there are {rows} rows with {each} chairs each.")
-    _events(story, story.do(each, "*", rows), steps - 1,
-            gains=("Workers bring {n} more chairs.", "{n} new chairs are added."),
-            losses=("{n} chairs are broken and thrown away.", "{n} of the chairs are taken away."))
+    _events(
+        story,
+        story.do(each, "*", rows),
+        steps - 1,
+        gains=("Workers bring {n} more chairs.", "{n} new chairs are added."),
+        losses=("{n} chairs are broken and thrown away.", "{n} of the chairs are taken away."),
+    )
     story.ask = story.pick(f"How many chairs does the {place} have now?", f"How many chairs are in the {place} in the end?")
 
 
@@ -195,9 +241,13 @@ def bakery(story: Story, steps: int) -> None:
     each, trays = story.number(), story.number(2, 9)
     story.say(f"{name} bakes {trays} trays of {each} {food}.", f"{name} fills {trays} trays with {each} {food} each.")
     total = story.do(each, "*", trays)
-    _events(story, total, steps - 1,
-            gains=(f"{name} buys {{n}} {food} from a neighbor.", f"Then {name} makes {{n}} more."),
-            losses=(f"The children eat {{n}} {food}.", f"{name} sells {{n}} {food}.", "{n} of them get burned."))
+    _events(
+        story,
+        total,
+        steps - 1,
+        gains=(f"{name} buys {{n}} {food} from a neighbor.", f"Then {name} makes {{n}} more."),
+        losses=(f"The children eat {{n}} {food}.", f"{name} sells {{n}} {food}.", "{n} of them get burned."),
+    )
     story.ask = story.pick(f"How many {food} are left?", f"How many {food} does {name} have then?")
 
 
@@ -222,23 +272,35 @@ def trip(story: Story, steps: int) -> None:
 
 def savings(story: Story, steps: int) -> None:
     name, weekly, weeks = story.pick(*NAMES), story.number(), story.number(2, 9)
-    story.say(f"{name} saves {weekly} dollars a week for {weeks} weeks.", f"For {weeks} weeks, {name} earns {weekly} dollars a week.")
-    _events(story, story.do(weekly, "*", weeks), steps - 1,
-            gains=(f"{name} gets {{n}} dollars from an uncle.", f"{name} already had {{n}} dollars."),
-            losses=(f"{name} spends {{n}} dollars.", f"{name} pays {{n}} dollars for a game."))
+    story.say(
+        f"{name} saves {weekly} dollars a week for {weeks} weeks.", f"For {weeks} weeks, {name} earns {weekly} dollars a week."
+    )
+    _events(
+        story,
+        story.do(weekly, "*", weeks),
+        steps - 1,
+        gains=(f"{name} gets {{n}} dollars from an uncle.", f"{name} already had {{n}} dollars."),
+        losses=(f"{name} spends {{n}} dollars.", f"{name} pays {{n}} dollars for a game."),
+    )
     story.ask = story.pick(f"How many dollars does {name} have?", f"How much money does {name} have now?")
 
 
 def farm(story: Story, steps: int) -> None:
     first, second = story.rng.sample(("hens", "ducks", "sheep", "goats", "cows", "pigs"), 2)
     count, times = story.number(), story.number(2, 9)
-    story.say(f"A farm has {count} {first} and {times} times as many {second}.",
-              f"There are {count} {first} on a farm. There are {times} times as many {second}.")
+    story.say(
+        f"A farm has {count} {first} and {times} times as many {second}.",
+        f"There are {count} {first} on a farm. There are {times} times as many {second}.",
+    )
     total = story.do(count, "+", story.do(count, "*", times))
-    _events(story, total, steps - 2,
-            gains=("The farmer buys {n} more animals.", "{n} animals are born."),
-            losses=("The farmer sells {n} animals.", "{n} animals run away."))
-    story.ask = story.pick(f"How many animals are on the farm?", f"How many animals does the farm have?")
+    _events(
+        story,
+        total,
+        steps - 2,
+        gains=("The farmer buys {n} more animals.", "{n} animals are born."),
+        losses=("The farmer sells {n} animals.", "{n} animals run away."),
+    )
+    story.ask = story.pick("How many animals are on the farm?", "How many animals does the farm have?")
 
 
 def sharing(story: Story, steps: int) -> None:
@@ -259,13 +321,19 @@ def reading(story: Story, steps: int) -> None:
     left = story.rng.randint(2, story.difficulty.max_number)
     whole = pages * days + left
     story.operands.append(whole)
-    story.say(f"A book has {whole} pages. {name} reads {pages} pages a day for {days} days.",
-              f"{name} has a book of {whole} pages and reads {pages} pages on each of {days} days.")
+    story.say(
+        f"A book has {whole} pages. {name} reads {pages} pages a day for {days} days.",
+        f"{name} has a book of {whole} pages and reads {pages} pages on each of {days} days.",
+    )
     rest = story.do(whole, "-", story.do(pages, "*", days))
-    _events(story, rest, steps - 2,
-            gains=("Then {n} pages are added.", f"{name} wants to read {{n}} pages again."),
-            losses=(f"Then {name} reads {{n}} pages more.", f"{name} skips {{n}} pages."))
-    story.ask = story.pick(f"How many pages are left?", f"How many pages must {name} still read?")
+    _events(
+        story,
+        rest,
+        steps - 2,
+        gains=("Then {n} pages are added.", f"{name} wants to read {{n}} pages again."),
+        losses=(f"Then {name} reads {{n}} pages more.", f"{name} skips {{n}} pages."),
+    )
+    story.ask = story.pick("How many pages are left?", f"How many pages must {name} still read?")
 
 
 def teams(story: Story, steps: int) -> None:
@@ -273,13 +341,18 @@ def teams(story: Story, steps: int) -> None:
     groups, gone = story.number(2, 9), story.number()
     come = each * groups + gone
     story.operands.append(come)
-    story.say(f"{come} children come to the {place}. {gone} of them go home.",
-              f"There are {come} children in the {place}, but {gone} leave.")
+    story.say(
+        f"{come} children come to the {place}. {gone} of them go home.",
+        f"There are {come} children in the {place}, but {gone} leave.",
+    )
     story.say(f"The others form {groups} equal teams.", f"The rest are put into {groups} equal teams.")
     size = story.do(story.do(come, "-", gone), "/", groups)
-    _events(story, size, steps - 2, gains=("Then {n} more children join each team.",), losses=("Then {n} children leave each team.",))
+    _events(
+        story, size, steps - 2, gains=("Then {n} more children join each team.",), losses=("Then {n} children leave each team.",)
+    )
     story.ask = story.pick("How many children are in each team?", "How big is each team?")
 
 
-FAMILIES = {family.__name__: family for family in
-            (collection, shopping, seats, bakery, trip, savings, farm, sharing, reading, teams)}
+FAMILIES = {
+    family.__name__: family for family in (collection, shopping, seats, bakery, trip, savings, farm, sharing, reading, teams)
+}
