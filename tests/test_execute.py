@@ -30,6 +30,7 @@ def executed_notebook() -> nbformat.NotebookNode:
                 execution_count=9,
                 outputs=[
                     v4.new_output("stream", name="stderr", text="a warning"),
+                    v4.new_output("display_data", data={"application/vnd.jupyter.widget-view+json": {}, "text/plain": "0%"}),
                     v4.new_output("stream", name="stdout", text=f"  0%|   |\r 50%|  |\rsaved to {ROOT}/results/tiny\n"),
                     v4.new_output("execute_result", data={"text/plain": "1"}, execution_count=9),
                 ],

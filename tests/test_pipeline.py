@@ -19,7 +19,7 @@ def clone(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("clone")
     for name in ("data", "notebooks"):
         shutil.copytree(ROOT / name, folder / name)
-    (folder / "README.md").write_text("<!-- results:start -->\n<!-- results:end -->\n")
+    (folder / "README.md").write_text("".join(f"<!-- {m}:start -->\n<!-- {m}:end -->\n" for m in ("results", "ways")))
     return folder
 
 

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from grpo_math import REPOSITORY, report
+from grpo_math.tiny.ways import ways_markdown
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -13,6 +14,11 @@ TEXT = README.read_text()
 
 def test_the_result_table_is_what_the_samples_give():
     assert report.readme_block(README, "results").strip() == report.results_markdown(ROOT / "results" / "tiny").strip()
+
+
+def test_the_table_of_ways_is_what_the_samples_give():
+    samples = {name: report.samples_of(ROOT / "results" / "tiny", name) for name in report.CHECKPOINTS}
+    assert report.readme_block(README, "ways").strip() == ways_markdown(samples).strip()
 
 
 def test_the_seeds_table_is_what_the_verdicts_give():

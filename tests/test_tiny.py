@@ -7,6 +7,7 @@ import pytest
 
 from grpo_math.tiny import corpus
 from grpo_math.tiny.problems import FAMILIES, OPERATIONS, SPLITS, Difficulty, Problem, Step, generate, split_of
+from grpo_math.tiny.ways import way_of, ways_markdown
 
 
 def first(split: str, count: int, seed: int = 0, **difficulty) -> list[Problem]:
@@ -104,3 +105,21 @@ def test_the_corpus_is_plain_text_without_the_target_format():
     assert not any("<" in text for text in texts)
     assert sum("Solution:" in text for text in texts) > 800
     assert sum(not text.startswith("Problem:") for text in texts) > 300
+
+
+@pytest.mark.parametrize("way", corpus.WAYS)
+def test_the_way_of_a_solution_is_read_off_its_text(way):
+    problems = [p for p in first("corpus", 500) if corpus.place_by_place(p) != corpus.step_by_step(p)]
+    wrong = [text for text in map(corpus.WAYS[way], problems) if way_of(text + "<end_working_out><SOLUTION>1</SOLUTION>") != way]
+    assert not wrong, wrong[:3]
+
+
+def test_no_sum_is_no_way():
+    assert way_of("I do not know. The answer is 5.") == way_of("") == "other"
+
+
+def test_the_table_of_ways_adds_up():
+    rows = [{"completion": text, "correct_flexible": right} for text, right in
+            [("5 + 7 = 12.", True), ("5 + 7 = 13.", False), ("5 + 7 * 2 = 19.", True), ("57 + 86: 57 + 80 = 137.", True)]]
+    assert ways_markdown({"x": rows}).splitlines()[-1] == (
+        "| x | 25.0% (100.0% correct) | 50.0% (50.0% correct) | 25.0% (100.0% correct) | none |")

@@ -16,6 +16,7 @@ from nbformat import NotebookNode
 
 from grpo_math import report, runs
 from grpo_math.recipes import get_recipe
+from grpo_math.tiny.ways import ways_markdown
 
 NAMES = ("01_SFT_pre-tuning", "02_GRPO_reasoning_tuning", "03_Inference_and_Evaluation")
 
@@ -29,9 +30,14 @@ def clean_outputs(notebook: NotebookNode, root: Path) -> NotebookNode:
         if cell.cell_type == "code":
             count += 1
             cell.execution_count = count
-            cell.outputs = [_clean(output, count, root) for output in cell.outputs if output.get("name") != "stderr"]
+            cell.outputs = [_clean(output, count, root) for output in cell.outputs if not _is_noise(output)]
     notebook.metadata = NotebookNode({key: notebook.metadata[key] for key in ("kernelspec", "language_info")})
     return notebook
+
+
+def _is_noise(output: NotebookNode) -> bool:
+    """Warnings and progress bars: stderr, and widgets, whose state a committed notebook does not keep."""
+    return output.get("name") == "stderr" or "application/vnd.jupyter.widget-view+json" in output.get("data", {})
 
 
 def _clean(output: NotebookNode, count: int, root: Path) -> NotebookNode:
@@ -66,7 +72,9 @@ def run_notebooks(run_name: str, recipe: str, seed: int, keep: bool) -> None:
             nbformat.write(clean_outputs(nbformat.read(executed, as_version=4), root), source)
     _print_summary(run, time.time() - started)
     if keep:
+        samples = {name: report.samples_of(run, name) for name in report.CHECKPOINTS}
         report.update_readme(root / "README.md", "results", report.results_markdown(run))
+        report.update_readme(root / "README.md", "ways", ways_markdown(samples))
 
 
 def _print_summary(run: Path, seconds: float) -> None:
