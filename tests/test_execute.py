@@ -16,7 +16,7 @@ def executed_notebook() -> nbformat.NotebookNode:
     v4 = nbformat.v4
     return v4.new_notebook(
         metadata={
-            "kernelspec": {"name": "python3"},
+            "kernelspec": {"name": "python3", "display_name": "Python 3"},
             "language_info": {"name": "python"},
             "widgets": {"state": 1},
             "papermill": {},

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from grpo_math.tiny.problems import generate
+from grpo_math.recipes import TINY
+from grpo_math.tiny.problems import Difficulty, generate
 
+DIFFICULTY = Difficulty(TINY.max_number, TINY.problem_steps)
 PRIMING = Path(__file__).parents[1] / "data" / "priming.jsonl"
 OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 
@@ -76,7 +78,7 @@ def test_the_last_value_is_the_answer(rows):
 
 def test_no_problem_is_held_out(rows):
     held_out = {
-        problem.question for split, count in (("test", 2000), ("dev", 500)) for problem in islice(generate(split, 0), count)
+        problem.question for split, count in (("test", 2000), ("dev", 500)) for problem in islice(generate(split, 0, DIFFICULTY), count)
     }
     for row in rows:
         assert row["problem"] not in held_out, f"{row['id']} is a held-out problem"
