@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UNSLOTH := unsloth==2026.10.9 unsloth_zoo==2026.10.9
 RUN ?= my-run
+SEED ?= 0
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-slow lint seeds reference tiny-base clean
@@ -22,8 +23,8 @@ $(VENV)/ready: requirements.txt pyproject.toml
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-run: setup  ## Run the three notebooks in order with the recipe `tiny`; RUN=name picks the folder under results/
-	$(BIN)/python -m grpo_math.execute --run $(RUN)
+run: setup  ## Run the three notebooks in order with the recipe `tiny`; RUN=name picks the folder under results/, SEED=n the seed
+	$(BIN)/python -m grpo_math.execute --run $(RUN) --seed $(SEED)
 
 test: setup  ## Run the tests
 	$(BIN)/python -m pytest

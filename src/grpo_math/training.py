@@ -161,7 +161,7 @@ class MetricsFile(TrainerCallback):
         if self.path.is_file() and state.global_step > 0:
             with open(self.path, newline="") as file:
                 old = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
-            self.rows = {int(row["step"]): row for row in old if row["step"] <= state.global_step}
+            self.rows = {int(row["step"]): row | {"step": int(row["step"])} for row in old if row["step"] <= state.global_step}
         elif self.measure:
             self._keep(0, self.measure())
 
