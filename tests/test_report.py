@@ -219,9 +219,9 @@ def test_results_markdown_has_a_table_and_three_comparisons(run):
     assert len(table) == 5
     assert {line.count("|") for line in table} == {8}
     comparisons = [line for line in lines if line.startswith("- ")]
-    assert "base (plain prompt) → + SFT: higher, each in its own prompt, **+30.0 points**" in comparisons[0]
+    assert "**base (plain prompt) → + SFT**: higher, each in its own prompt, **+30.0 points**" in comparisons[0]
     assert "16 problems gained, 4 lost; exact McNemar p = 0.012, after Holm p = 0.024" in comparisons[0]
-    assert "+ SFT → + GRPO: no clear difference, **+5.0 points**" in comparisons[1]
+    assert "**+ SFT → + GRPO**: no clear difference, **+5.0 points**" in comparisons[1]
     assert "improved" not in "\n".join(lines)
 
 
@@ -249,7 +249,7 @@ def test_improved_is_printed_only_where_it_is_shown(run, before, after, prompt, 
         ]
         write_samples(run / "samples" / f"{checkpoint}.jsonl", rows)
     line = next(line for line in report.results_markdown(run).splitlines() if line.startswith("- base"))
-    assert f"→ + SFT: {verdict}, **" in line, line
+    assert f"→ + SFT**: {verdict}, **" in line, line
 
 
 def test_seeds_table(verdicts_csv):

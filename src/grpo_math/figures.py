@@ -95,7 +95,7 @@ def _draw_curve(axes: Axes, values: pd.Series, colour: str) -> None:
 
 def _percent_axis(axes: Axes, top: float = 1.0) -> None:
     axes.set_ylim(0, top)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0 if top >= 0.05 else 1))
 
 
 def _draw_accuracies(axes: Axes, summaries: Sequence[dict], extraction: str) -> None:

@@ -238,7 +238,7 @@ def _verdict(difference: PairedDifference, same_prompt: bool) -> str:
 
 def _comparison_line(before: str, after: str, difference: PairedDifference, adjusted_p: float, same_prompt: bool) -> str:
     return (
-        f"- {label_of(before)} → {label_of(after)}: {_verdict(difference, same_prompt)}, "
+        f"- **{label_of(before)} → {label_of(after)}**: {_verdict(difference, same_prompt)}, "  # bold, lest "+" begin a list
         f"**{_points(difference.difference)} points** "
         f"(95% interval {_points(difference.low)} to {_points(difference.high)}); "
         f"{difference.gained} problems gained, {difference.lost} lost; "
