@@ -154,7 +154,6 @@ def grpo_trainer(model, tokenizer, out: Path, stop_after: int | None = None):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_every_stage_trains_saves_resumes_and_loads(backend, tmp_path, capsys):
     runs.choose_backend(backend)
-    training.use_torch_where_triton_is_missing()
     for stage in ("sft", "grpo"):
         (tmp_path / stage).mkdir()
     base, tokenizer = models.load_base(SMALL, ROOT, backend)

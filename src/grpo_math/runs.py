@@ -93,7 +93,7 @@ def save_config(run: Path, stage: str, settings: dict) -> Path:
     A stage may only be continued under the settings that it began with: ValueError names the first that differ.
     """
     path = run / f"{stage}_config.json"
-    settings = json.loads(json.dumps(settings, default=str))
+    settings = json.loads(json.dumps(settings, default=vars))
     if path.is_file() and latest_checkpoint(run / stage):
         before = json.loads(path.read_text())["settings"]
         changed = [key for key in settings if key in before and before[key] != settings[key]]

@@ -35,7 +35,7 @@ def start_tracking(tracker: str, run: Path, stage: str, settings: dict) -> list[
         name=f"{run.name}-{stage}",
         dir=str(run),
         mode=mode,
-        config=json.loads(json.dumps(settings, default=str)),
+        config=json.loads(json.dumps(settings, default=vars)),
         settings=wandb.Settings(silent=True),
     )
     print(

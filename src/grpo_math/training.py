@@ -123,7 +123,10 @@ def use_torch_where_triton_is_missing() -> bool:
 
 
 def train(trainer: Trainer, stage_dir: Path) -> None:
-    """Train from the newest complete checkpoint of the stage, which is said, or from the start."""
+    """Train from the newest complete checkpoint of the stage, which is said, or from the start. Saves every trainer argument."""
+    use_torch_where_triton_is_missing()
+    stage_dir.mkdir(parents=True, exist_ok=True)
+    (stage_dir / "trainer_args.json").write_text(trainer.args.to_json_string())
     trainer.remove_callback(PrinterCallback)  # the metrics file keeps every value; printing each as well would bury the notebook
     checkpoint = latest_checkpoint(stage_dir)
     if checkpoint:
