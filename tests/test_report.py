@@ -248,7 +248,7 @@ def test_improved_is_printed_only_where_it_is_shown(run, before, after, prompt, 
             for i in range(N)
         ]
         write_samples(run / "samples" / f"{checkpoint}.jsonl", rows)
-    line = next(line for line in report.results_markdown(run).splitlines() if line.startswith("- base"))
+    line = next(line for line in report.results_markdown(run).splitlines() if line.startswith("- **base"))
     assert f"→ + SFT**: {verdict}, **" in line, line
 
 
