@@ -119,7 +119,15 @@ def test_no_sum_is_no_way():
 
 
 def test_the_table_of_ways_adds_up():
-    rows = [{"completion": text, "correct_flexible": right} for text, right in
-            [("5 + 7 = 12.", True), ("5 + 7 = 13.", False), ("5 + 7 * 2 = 19.", True), ("57 + 86: 57 + 80 = 137.", True)]]
+    rows = [
+        {"completion": text, "correct_flexible": right}
+        for text, right in [
+            ("5 + 7 = 12.", True),
+            ("5 + 7 = 13.", False),
+            ("5 + 7 * 2 = 19.", True),
+            ("57 + 86: 57 + 80 = 137.", True),
+        ]
+    ]
     assert ways_markdown({"x": rows}).splitlines()[-1] == (
-        "| x | 25.0% (100.0% correct) | 50.0% (50.0% correct) | 25.0% (100.0% correct) | none |")
+        "| x | 25.0% (100.0% correct) | 50.0% (50.0% correct) | 25.0% (100.0% correct) | none |"
+    )

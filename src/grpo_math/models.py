@@ -35,7 +35,7 @@ def check_base(path: Path) -> None:
 def load_base(recipe: Recipe, root: Path, backend: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The recipe's base model in float32 and its tokenizer with the recipe's chat template; left-padded for generation."""
     name = recipe.base_model
-    if (root / name).exists() or name.startswith("data/"):
+    if name.startswith("data/"):  # made by this repo; anything else is a hub id
         check_base(root / name)
         name = str(root / name)
     if backend == "unsloth":

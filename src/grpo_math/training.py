@@ -20,7 +20,20 @@ from grpo_math.runs import latest_checkpoint
 
 log = logging.getLogger(__name__)
 
-ON_A_CPU = {"use_cpu": True, "bf16": False, "fp16": False, "dataloader_pin_memory": False, "gradient_checkpointing": False}
+# What both trainers are told: float32 on a CPU, and every default that would otherwise be a library's.
+COMMON = {
+    "use_cpu": True,
+    "bf16": False,
+    "fp16": False,
+    "dataloader_pin_memory": False,
+    "gradient_checkpointing": False,
+    "lr_scheduler_type": "linear",
+    "weight_decay": 0.0,
+    "optim": "adamw_torch",
+    "save_strategy": "steps",
+    "save_total_limit": 2,
+    "disable_tqdm": True,
+}
 
 
 def sft_config(recipe: Recipe, stage: Sft, output_dir: Path, seed: int, report_to: list[str]) -> SFTConfig:
@@ -31,20 +44,14 @@ def sft_config(recipe: Recipe, stage: Sft, output_dir: Path, seed: int, report_t
         num_train_epochs=stage.epochs,
         per_device_train_batch_size=stage.batch_size,
         learning_rate=stage.learning_rate,
-        lr_scheduler_type="linear",
         warmup_steps=stage.warmup_steps,
-        weight_decay=0.0,
-        optim="adamw_torch",
         max_length=recipe.max_length,
         completion_only_loss=True,
         packing=False,
         logging_steps=1,
-        save_strategy="steps",
         save_steps=20,
-        save_total_limit=2,
         report_to=report_to,
-        disable_tqdm=True,
-        **ON_A_CPU,
+        **COMMON,
     )
 
 
@@ -57,10 +64,7 @@ def grpo_config(recipe: Recipe, output_dir: Path, seed: int, report_to: list[str
         seed=seed,
         max_steps=plan.rollouts * updates,
         learning_rate=plan.learning_rate,
-        lr_scheduler_type="linear",
         warmup_steps=plan.warmup_steps,
-        weight_decay=0.0,
-        optim="adamw_torch",
         max_grad_norm=plan.max_grad_norm,
         per_device_train_batch_size=plan.prompts_per_rollout * plan.num_generations // updates,
         gradient_accumulation_steps=1,
@@ -79,12 +83,9 @@ def grpo_config(recipe: Recipe, output_dir: Path, seed: int, report_to: list[str
         use_vllm=False,
         logging_steps=updates,
         log_completions=False,
-        disable_tqdm=True,
-        save_strategy="steps",
         save_steps=plan.save_every * updates,
-        save_total_limit=2,
         report_to=report_to,
-        **ON_A_CPU,
+        **COMMON,
     )
 
 
