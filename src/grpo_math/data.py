@@ -17,7 +17,7 @@ from grpo_math.tiny.problems import Difficulty, Problem, generate
 PRIMING_FILE = Path("data/priming.jsonl")
 
 # The ways of working in the SFT examples, in parts of their sum. To find out which of them pays is GRPO's work.
-SFT_WAYS = {"in_one_go": 2, "step_by_step": 5, "place_by_place": 3}
+SFT_WAYS = {"in_one_go": 3, "step_by_step": 5, "place_by_place": 3}
 
 
 def user_turn(question: str) -> list[dict[str, str]]:
