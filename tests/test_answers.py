@@ -52,7 +52,7 @@ VERDICTS = {
     "mixed number, whole part alone": ("1", "1\\frac45", False),
     "mixed number with a slash": ("1 1/2", "1.5", True),
     "division by zero": ("1/0", "1", False),
-    "division by zero in the gold": ("1/0", "1/0", True),
+    "division by zero in the gold": ("1/0", "1/0", None),
     "negative": ("-3", "-3", True),
     "sign lost": ("3", "-3", False),
     "unicode minus": ("\u22123", "-3", True),
@@ -154,7 +154,7 @@ EXTRACTED = {
     "section": ("w<end_working_out><SOLUTION>72</SOLUTION>", TAGS, "72", "72"),
     "section before box": ("\\boxed{1}<end_working_out><SOLUTION>72</SOLUTION>", TAGS, "72", "72"),
     "box in place of the section": ("w \\boxed{72}", TAGS, None, "72"),
-    "section cut off": ("w<end_working_out><SOLUTION>72", TAGS, None, "72"),
+    "section cut off": ("w<end_working_out><SOLUTION>72", TAGS, None, None),
     "two sections": ("<SOLUTION>71</SOLUTION><SOLUTION>72</SOLUTION>", TAGS, None, "72"),
     "box, no format": ("w \\boxed{72}", None, "72", "72"),
     "box before a mark": ("\\boxed{72}\n#### 71", None, "72", "72"),
@@ -172,7 +172,7 @@ EXTRACTED = {
     "bold": ("8 * 9 makes **72** by 1 step", None, None, "72"),
     "last number": ("1 step\n8 * 9 = 72.\n\n", None, None, "72"),
     "last number, negative": ("It is -72", None, None, "-72"),
-    "difference is not negative": ("100-28", None, None, "28"),
+    "nothing but an answer": ("100-28", None, None, "100-28"),
     "last frac": ("It is $\\frac{1}{2}$.", None, None, "\\frac{1}{2}"),
     "no number in the last line": ("72\nDone!", None, None, None),
     "nothing": ("", None, None, None),
@@ -321,4 +321,5 @@ def test_work_is_bounded(text):
 
 
 def test_examples_in_docstrings():
-    assert doctest.testmod(answers).failed == 0
+    for module in (answers, answers.extract, answers.verdict):
+        assert doctest.testmod(module).failed == 0

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 _BOX = re.compile(r"\\boxed\s*\{")
 _BRACE = re.compile(r"\\[{}]|[{}]")
-_AFTER_BOX = re.compile(r"(?:\s|[$.]|\\\]|\\\))*")
+_AFTER_BOX = re.compile(r"(?:[\s$.]++|\\[\])])*+")
+_MAX_BOX = 10_000  # characters of a box's content
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def _only_box(text: str, begin: int) -> tuple[int, int, int] | None:
     if box is None or next(boxes, None) is not None:
         return None
     depth = 1
-    for brace in _BRACE.finditer(text, box.end()):
+    for brace in _BRACE.finditer(text, box.end(), box.end() + _MAX_BOX):
         depth += {"{": 1, "}": -1}.get(brace.group(), 0)
         if depth == 0:
             return box.start(), box.end(), brace.start()

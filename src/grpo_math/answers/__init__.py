@@ -1,0 +1,17 @@
+r"""Find the final answer in a text, and decide whether two answers are the same.
+
+The one definition of correct, for rewards and for evaluation.
+
+>>> is_correct(r"So we get \boxed{\frac12}.", "0.5")
+True
+>>> is_equivalent(r"k < -5", r"(-\infty, -5)")
+True
+
+The parts, in the order of their work: `extract` finds the answer in a completion, `lexer` and `parser` read it, `exact` and
+`sampling` evaluate it, `compare` decides, `verdict` says it. The rules and their reasons stand in `RULES.md` beside this file.
+"""
+
+from grpo_math.answers.extract import extract_answer, extract_boxed
+from grpo_math.answers.verdict import REASONS, Verdict, as_number, explain, is_correct, is_equivalent
+
+__all__ = ["REASONS", "Verdict", "as_number", "explain", "extract_answer", "extract_boxed", "is_correct", "is_equivalent"]

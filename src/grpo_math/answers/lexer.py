@@ -1,0 +1,207 @@
+r"""Text or LaTeX to a flat list of tokens, in one notation: `\dfrac`, `\tfrac` and `\frac` are one, `\le`, `<=` and `≤` are one.
+
+A token is a pair (kind, value):
+
+    num     a numeral as it is written, without group separators: "1234", "0.5", ".25", "0.1(3)" (a repeating decimal)
+    sym     one variable or constant: "x", "pi", "alpha", "inf"
+    fn      a function: "sin", "ln", "min"
+    word    a word of prose, a unit, the content of \text{...}
+    cmd     a LaTeX command with arguments: "frac", "sqrt", "binom", "begin"
+    op      everything else: "+", "<=", "{" (a group), "{s" (a set's brace), ",", "and", "or"
+
+Nothing here has a meaning yet; the parser gives it one. Work is bounded by MAX_TOKENS.
+"""
+
+import re
+import unicodedata
+
+from grpo_math.answers.vocabulary import (
+    ACCENTS,
+    CHARACTERS,
+    COMMANDS,
+    FUNCTIONS,
+    IGNORED,
+    NUMBER_SYSTEMS,
+    OPERATORS,
+    PLAIN_WORDS,
+    PROSE_TEXTS,
+    SHORT_WORDS,
+    SYMBOLS,
+    TEXTS,
+)
+
+MAX_TOKENS = 800
+
+Token = tuple[str, str]
+
+
+class OverBudget(Exception):
+    """The text asks for more work than an answer may cost."""
+
+
+class Unparsed(Exception):
+    """The text is not an answer that we can read."""
+
+
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
+_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+_SEPARATOR = r"(?:,(?:\\!\s?)?|[ ]?\{,[ ]?\}|\\[,! ]|~|[ ])"
+_TOKEN = re.compile(
+    rf"""(?P<space>\s+|~|\\[,;:!> ]|\\\((?!\w)|\\[()\[\]])
+    |(?P<repeat>\d*\.\d*\\(?:overline|bar|dot)\s?\{{?\d+\}}?)
+    |(?P<num>\d{{1,3}}(?:{_SEPARATOR}\d{{3}})+(?![\d])(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)
+    |\\(?P<cmd>[A-Za-z]+)\*?
+    |\\(?P<esc>[^A-Za-z])
+    |(?P<rate>(?:[kc]?m|ft|mi)/(?:s|hr?|min|sec)(?![A-Za-z]))
+    |(?P<word>[A-Za-z]+)
+    |(?P<op><=|>=|!=|==|\*\*|=>|->|\.\.\.|.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_LISTED = re.compile(r"(?<=\d),(?=\d{3})")
+_BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
+_TIMES_TEN = re.compile(r"(?<=\d)\s?[xX]\s?(?=10\s?\^)|(?<=\d)\s[xX]\s(?=\d)")
+# A backslash that was escaped once too often, before a command that never starts a row.
+_DOUBLED = re.compile(r"\\(?=\\(?:[dtc]?frac|sqrt|left|right|begin|end|text|pi|cdot|times|infty)(?![A-Za-z]))(?<!\\\\)")
+_HALF_OF_DAY = re.compile(r"(?<=:\d\d)(?:\s|~|\\[ ,])*(?:\\(?:text|mathrm)\{\s*)?([ap])\.?\s?m\b\.?\s*\}?", re.IGNORECASE)
+_SCIENTIFIC = re.compile(r"(?<![A-Za-z\d.])(\d+\.?\d*|\.\d+)[eE]([+-]?\d{1,9})(?![\w.])", re.ASCII)
+
+
+def normalise(text: str) -> str:
+    """The text with Unicode's mathematics in LaTeX, and without the dollar signs around formulas."""
+    if not text.isascii():
+        text = re.sub(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+", lambda run: "^{" + run.group().translate(_SUPERSCRIPTS) + "}", text)
+        text = re.sub(r"[₀₁₂₃₄₅₆₇₈₉]+", lambda run: "_{" + run.group().translate(_SUBSCRIPTS) + "}", text)
+        text = "".join(
+            CHARACTERS.get(character) or _from_unicode(character) if character > "\x7f" else character for character in text
+        )
+    text = re.sub(r"\\\$|\\(?:usd|euro|pounds)(?![A-Za-z])", r" \\usd ", text).replace("$", " ")
+    if ":" in text:
+        text = _HALF_OF_DAY.sub(lambda half: f" \\text{{{half[1].lower()}m}}", text)
+    text = _DOUBLED.sub("", text)
+    text = _SCIENTIFIC.sub(r"\1*10^{\2}", text) if "e" in text or "E" in text else text
+    return _TIMES_TEN.sub(r"\\times ", text) if "x" in text or "X" in text else text
+
+
+def _from_unicode(character: str) -> str:
+    if character in CHARACTERS:
+        return CHARACTERS[character]
+    if character.isdecimal():
+        return str(unicodedata.decimal(character))
+    kind = unicodedata.normalize("NFKC", character)
+    if "\u2044" in kind:  # a vulgar fraction
+        over, under = kind.split("\u2044")
+        return f"\\frac{{{over}}}{{{under or 1}}}"
+    if kind.isdigit() and kind.isascii():  # a circled digit stands for an item of a list
+        return f"{kind},"
+    if kind in "€£¥":
+        return r" \usd "
+    return kind if kind.isascii() else character
+
+
+def tokenize(text: str, grouped: bool = True, prose: bool = False) -> list[Token]:
+    """The tokens of a normalised text. `grouped` reads "1,234" as one number, else as two. Prose keeps single letters as words.
+
+    Raises OverBudget above MAX_TOKENS, Unparsed for braces that do not close.
+    """
+    tokens: list[Token] = []
+    if not grouped:
+        text = _LISTED.sub(", ", text)
+    position = 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        kind, value, position = match.lastgroup, match.group(match.lastgroup), match.end()
+        if kind == "cmd":
+            position = _command(value, text, position, tokens, prose)
+        elif kind == "rate" and tokens and tokens[-1][0] == "num":
+            tokens.append(("word", value))
+        elif kind == "word":
+            _word(value, tokens, prose)
+        elif kind == "rate":
+            over, under = value.split("/")
+            _word(over, tokens, prose)
+            tokens.append(("op", "/"))
+            _word(under, tokens, prose)
+        elif kind == "num":
+            tokens.append(("num", re.sub(r"[^\d.]", "", value)))
+        elif kind == "repeat":
+            start, _, repeating = value.partition("\\")
+            tokens.append(("num", f"{start}({re.sub(r'[^0-9]', '', repeating)})"))
+        elif kind != "space":
+            tokens.append(("op", _single(kind, value)))
+        if len(tokens) > MAX_TOKENS:
+            raise OverBudget("too many symbols")
+    return tokens
+
+
+def _single(kind: str, value: str) -> str:
+    """The operator for one character, or for an escaped one."""
+    if kind == "esc":
+        return {"{": "{s", "}": "}s", "|": "|", "%": "%", "\\": "newline", "&": "and", "_": "_"}.get(value, value)
+    return {"**": "^", "==": "=", "...": "dots"}.get(value, value)
+
+
+def _word(word: str, tokens: list[Token], prose: bool) -> None:
+    """A run of letters: a function, a constant, a word, or a product of variables."""
+    if word in FUNCTIONS and not prose:
+        tokens.append(("fn", word))
+    elif word in PLAIN_WORDS:
+        tokens.append(PLAIN_WORDS[word])
+    elif prose or len(word) > 3 or word.lower() in SHORT_WORDS:
+        tokens.append(("word", word))
+    else:
+        tokens.extend(("sym", letter) for letter in word)
+
+
+def _command(name: str, text: str, position: int, tokens: list[Token], prose: bool) -> int:
+    """Append the tokens of a LaTeX command and return where the text goes on."""
+    if name in IGNORED:
+        dot = name in ("left", "right") and text[position : position + 1] == "."
+        return position + dot
+    if name in TEXTS or name == "mathbb":
+        content, position = _argument(text, position)
+        unit = bool(tokens) and tokens[-1][0] == "num" and content.strip() not in ("e", "i")
+        tokens.extend(_text_tokens("text" if unit else name, content))
+    elif name in OPERATORS:
+        tokens.append(("op", OPERATORS[name]))
+    elif name in SYMBOLS:
+        tokens.append(("sym", SYMBOLS[name]))
+    elif name in COMMANDS:
+        tokens.append(("cmd", COMMANDS[name]))
+    elif name in FUNCTIONS or name.removeprefix("arc") in FUNCTIONS:
+        tokens.append(("fn", name))
+    elif name in ACCENTS:
+        content, position = _argument(text, position)
+        inner = tokenize(content, prose=prose)
+        tokens.extend(inner if len(inner) < 2 else [("sym", "".join(value for _, value in inner))])
+    elif name == "usd":
+        tokens.append(("op", "usd"))
+    elif name in ("pmod", "tag", "hspace", "label"):
+        position = _argument(text, position)[1]
+    else:
+        tokens.append(("sym", "\\" + name))
+    return position
+
+
+def _text_tokens(macro: str, content: str) -> list[Token]:
+    stripped = content.strip()
+    if macro == "mathbb":
+        return [("sym", NUMBER_SYSTEMS.get(stripped, stripped))]
+    if stripped in FUNCTIONS:
+        return [("fn", stripped)]
+    if len(stripped) == 1 and stripped.isalpha() and macro not in PROSE_TEXTS:
+        return [("sym", stripped)]
+    return tokenize(content, prose=True)
+
+
+def _argument(text: str, position: int) -> tuple[str, int]:
+    """The argument at a position: the content of a brace group, or one character."""
+    while text[position : position + 1].isspace():
+        position += 1
+    if text[position : position + 1] != "{":
+        return text[position : position + 1], position + 1
+    depth = 0
+    for brace in _BRACES.finditer(text, position):
+        depth += {"{": 1, "}": -1}.get(brace.group(), 0)
+        if depth == 0:
+            return text[position + 1 : brace.start()], brace.end()
+    raise Unparsed("a brace is not closed")

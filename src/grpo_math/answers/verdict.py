@@ -1,0 +1,212 @@
+r"""The verdict: does an answer equal the gold, and why (not)?
+
+An answer and a gold answer are read alike: raw, in `$...$` and in `\boxed{}`. Both become typed answers, and these are compared.
+Nothing that a model writes is executed; work is bounded by lengths and counts, never by clocks, so the verdict is the same on
+every machine and in every thread.
+"""
+
+import re
+from fractions import Fraction
+from functools import lru_cache
+from typing import NamedTuple
+
+from grpo_math.answers import exact
+from grpo_math.answers.compare import same
+from grpo_math.answers.extract import MAX_ANSWER, Format, extract_boxed, find
+from grpo_math.answers.lexer import OverBudget, Unparsed, normalise, tokenize
+from grpo_math.answers.parser import Node, parse
+from grpo_math.answers.statements import Contradiction, settle
+
+MAX_PROSE = 12  # words; a longer gold text cannot be graded by comparing it
+_CACHED = 300  # characters; longer answers are read anew each time, so that the caches stay small
+
+_INTEGER = re.compile(r"-?\d{1,15}", re.ASCII)
+_WORD = re.compile(r"\$?\s*([A-Za-z]{3,})\s*\$?\.?")
+_MAYBE_LIST = re.compile(r"\d,\d{3}(?!\d)")
+_LEAD = re.compile(r"\s*(?:the )?(?:final )?answer(?: is)?\s*:?\s*(?=\S)", re.IGNORECASE)
+_DEGENERATE = frozenset({"", "nan", "none", "null", "n/a", "?", "undefined"})
+
+
+class Verdict(NamedTuple):
+    """correct: None where the gold cannot be graded. reason: one of REASONS. answer, gold: as extracted and as given."""
+
+    correct: bool | None
+    reason: str
+    answer: str | None
+    gold: str
+
+
+REASONS = {
+    "equal": "the answer equals the gold",
+    "different": "both were read, and they are not the same",
+    "no answer": "the completion gives no clear final answer",
+    "unparsed": "the answer is no mathematics that we can read, and not the gold's text",
+    "contradictory": "the completion gives several final answers, or sides of an equation, that disagree",
+    "over budget": "the answer is too long, too deep or too large to be an answer",
+    "ungradable gold": "the gold answer is empty, broken, contradictory, prose or too large",
+}
+
+
+class _Reading(NamedTuple):
+    """What an answer says: a typed answer, or the reason why there is none; and its text in one spelling."""
+
+    node: Node | None
+    problem: str
+    text: str
+
+
+def is_equivalent(answer: str, gold: str) -> bool | None:
+    r"""Whether an answer equals the gold; None where the gold cannot be graded. Never raises.
+
+    >>> is_equivalent(r"\frac12", "0.5"), is_equivalent("22 or 23", "22"), is_equivalent("22", "")
+    (True, False, None)
+    """
+    return judge(answer, gold).correct
+
+
+def is_correct(completion: str, gold: str, format: Format | None = None, strict: bool = False) -> bool | None:
+    """Whether a completion's final answer equals the gold; None where the gold cannot be graded."""
+    return explain(completion, gold, format, strict).correct
+
+
+def explain(completion: str, gold: str, format: Format | None = None, strict: bool = False) -> Verdict:
+    r"""The verdict on a completion, with its reason (see REASONS).
+
+    >>> explain(r"So \boxed{4}. Wait, no: \boxed{3}", "3").reason
+    'equal'
+    >>> explain(r"\boxed{5 = 7 + 5}", "12").reason
+    'contradictory'
+    """
+    found = find(completion, format, strict)
+    verdict = judge(found.answer or "", gold)
+    if verdict.correct is False and len(found.boxes) > 1 and len(found.boxes) == _parts(gold):
+        verdict = judge(", ".join(found.boxes), gold)
+    if verdict.correct and any(
+        is_equivalent(other, found.answer) is False for other in found.others if as_number(other) is not None
+    ):
+        return Verdict(False, "contradictory", found.answer, gold)
+    return verdict
+
+
+def judge(answer: str, gold: str) -> Verdict:
+    """As `explain`, for an answer that has already been extracted."""
+    if _INTEGER.fullmatch(gold) and _INTEGER.fullmatch(answer):
+        equal = int(answer) == int(gold)
+        return Verdict(equal, "equal" if equal else "different", answer, gold)
+    wanted = _read_gold(gold)
+    if wanted.problem:
+        return Verdict(None, "ungradable gold", answer, gold)
+    if not answer.strip():
+        return Verdict(False, "no answer", None, gold)
+    correct, reason = _compare(_read(answer), wanted)
+    if not correct and (_MAYBE_LIST.search(answer) or _MAYBE_LIST.search(gold)):  # is 1,234 a number or a list of two?
+        correct, reason = _compare(_read(answer, False), _read_gold(gold, False))
+    return Verdict(correct, reason, answer, gold)
+
+
+def _parts(gold: str) -> int:
+    """How many answers a gold list has."""
+    node = _read_gold(gold).node
+    return len(node[1]) if node is not None and node[0] in ("list", "set") else 1
+
+
+def as_number(answer: str) -> Fraction | None:
+    """The exact value of an answer that is one rational number, with or without name and unit; None for anything else."""
+    if _INTEGER.fullmatch(answer):
+        return Fraction(answer)
+    node = _read(answer).node
+    while node is not None and node[0] in ("named", "unit"):
+        node = node[2] if node[0] == "named" else node[1]
+    try:
+        return exact.rational(exact.evaluate(node)) if node is not None else None
+    except (exact.NotExact, exact.Undefined, OverBudget):
+        return None
+
+
+def _compare(answer: _Reading, gold: _Reading) -> tuple[bool, str]:
+    if answer.text == gold.text and answer.problem != "contradictory":
+        return True, "equal"
+    if answer.problem or gold.node is None:
+        return False, answer.problem or "different"
+    try:
+        equal = same(answer.node, gold.node)
+    except (OverBudget, RecursionError):
+        return False, "over budget"
+    except Contradiction:
+        return False, "contradictory"
+    return equal, "equal" if equal else "different"
+
+
+def _read_gold(gold: str, grouped: bool = True) -> _Reading:
+    """The reading of a gold answer; its problem is empty where it can be graded, by its type or by its text."""
+    if len(gold) > MAX_ANSWER:
+        gold = extract_boxed(gold) or gold
+    reading = _read(gold, grouped)
+    prose = len(reading.text.split("\0")) > MAX_PROSE and (reading.node is None or reading.node[0] == "text")
+    if reading.problem == "unparsed" and not prose and reading.text and _balanced(gold):
+        return reading._replace(problem="")
+    return reading._replace(problem=reading.problem or "prose" * prose)
+
+
+def _balanced(text: str) -> bool:
+    return text.count("{") - text.count("\\{") == text.count("}") - text.count("\\}")
+
+
+def _read(text: str, grouped: bool = True) -> _Reading:
+    if len(text) > MAX_ANSWER:
+        return _Reading(None, "over budget", "")
+    return _read_short(text, grouped) if len(text) <= _CACHED else _read_anew(text, grouped)
+
+
+@lru_cache(4096)
+def _read_short(text: str, grouped: bool) -> _Reading:
+    return _read_anew(text, grouped)
+
+
+def _read_anew(text: str, grouped: bool) -> _Reading:
+    if "box" in text and (content := extract_boxed(text)) is not None:
+        text = content
+    if word := _WORD.fullmatch(text):
+        if word.group(1).lower() in _DEGENERATE:
+            return _Reading(None, "unparsed", "")
+        if word.group(1) not in ("pi", "inf", "infinity"):
+            return _typed(normalise(f"\\text{{{word.group(1)}}}"), grouped)
+    return _typed(_stripped(text), grouped)
+
+
+def _stripped(text: str) -> str:
+    """The text without emphasis, a lead ("Answer:") and a closing period."""
+    text = normalise(text).replace("**", " ") if text.lstrip().startswith("**") else normalise(text)
+    text = _LEAD.sub("", text, count=1) if text.lstrip()[:6].lower() in ("answer", "final ", "the fi", "the an") else text
+    text = text.strip()
+    while text and text[-1] in ".,;:" and not text.endswith(("\\,", "\\;", "\\:", "...")):
+        text = text[:-1].rstrip()
+    return text
+
+
+def _typed(text: str, grouped: bool) -> _Reading:
+    spelling = ""
+    try:
+        tokens = tokenize(text, grouped)
+        spelling = "\0".join(value.casefold() if kind == "word" else value for kind, value in tokens)
+        if not tokens or text.lower() in _DEGENERATE:
+            return _Reading(None, "unparsed", "")
+        node = settle(parse(tokens))
+        return _Reading(node, "", spelling) if _has_value(node) else _Reading(None, "unparsed", "")
+    except Unparsed:
+        return _Reading(None, "unparsed", spelling)
+    except Contradiction:
+        return _Reading(None, "contradictory", "")
+    except (OverBudget, RecursionError):
+        return _Reading(None, "over budget", spelling)
+
+
+def _has_value(node: Node) -> bool:
+    """False where the answer is a number that does not exist, such as 1/0."""
+    try:
+        exact.evaluate(node)
+    except exact.Undefined:
+        return False
+    except (exact.NotExact, OverBudget):
+        pass
+    return True

@@ -1,0 +1,96 @@
+"""Reward functions for TRL's GRPOTrainer: light to import, picklable, safe in threads and workers.
+
+Each family is a factory that returns `f(completions, answer, **kwargs) -> list[float | None]`. Completions are strings or
+message lists; `answer` is the data set's column of gold answers. Correct means what `answers` says, as in the evaluation, of
+the answer that stands in the required form. Functions that read the gold answer pay None where it cannot be graded.
+
+A departure from the textbook: which functions may be used together is not a matter of taste. Each function states the least
+that it pays for a right answer and the most for any other, and `margin` adds them up. A set is sound where that sum is
+positive: then no wrong answer earns what a right one does, in any notation and any form. All families together, with their
+defaults, are sound, and so is every choice of them that holds `correctness`.
+
+>>> from grpo_math.formats import get_format
+>>> completions = ["6 * 7 = 42<end_working_out><SOLUTION>42</SOLUTION>", "It is 42."]
+>>> [[f.__name__, *f(completions, answer=["42", "42"])] for f in reward_set(get_format("tags"))]
+[['correctness', 3.0, 0.0], ['exact_format', 1.0, 0.0], ['approximate_format', 0.5, -0.5]]
+"""
+
+from collections.abc import Sequence
+
+from grpo_math.answers import is_equivalent
+from grpo_math.formats import ReasoningFormat
+from grpo_math.rewards.answer import correctness, integer, number, proximity
+from grpo_math.rewards.contract import RewardFunction, gold_text
+from grpo_math.rewards.form import approximate_format, exact_format, soft_format, strict_format, xml_structure
+from grpo_math.rewards.length import repetition_penalty, soft_overlong_penalty
+from grpo_math.rewards.reference import reference_set
+
+__all__ = [
+    "approximate_format",
+    "check_golds",
+    "correctness",
+    "exact_format",
+    "integer",
+    "margin",
+    "number",
+    "proximity",
+    "repetition_penalty",
+    "reward_set",
+    "soft_format",
+    "soft_overlong_penalty",
+    "strict_format",
+    "ungradable",
+    "xml_structure",
+]
+
+
+def reward_set(fmt: ReasoningFormat, kind: str = "sound") -> list[RewardFunction]:
+    """The reward functions of a run: "sound" is ours; "reference" holds public values, for comparison only.
+
+    sound: a right answer earns 3 and loses at most 0.5; a wrong one in perfect form earns 1.5. reference: see `reference_set`.
+    Raises ValueError for any other kind.
+    """
+    if kind == "sound":
+        return [correctness(fmt), exact_format(fmt), approximate_format(fmt)]
+    if kind == "reference":
+        return reference_set(fmt)
+    raise ValueError(f"There is no reward set {kind!r}; choose sound or reference.")
+
+
+def margin(functions: Sequence[RewardFunction], weights: Sequence[float] | None = None) -> float:
+    """By how much a right answer earns more than any wrong one, at the least; a set is sound where this is positive.
+
+    The sum of weight * (least paid for a right answer - most paid for a wrong one) over functions of one format. The true
+    difference may be larger, because no two completions meet all these cases at once. `weights` are TRL's `reward_weights`
+    (None: 1 each). Raises ValueError for a negative weight, or where their number is not that of the functions.
+
+    >>> from grpo_math.formats import get_format
+    >>> tags = get_format("tags")
+    >>> margin(reward_set(tags)), margin(reward_set(tags, "reference"))
+    (1.0, -20.0)
+    """
+    weights = [1.0] * len(functions) if weights is None else list(weights)
+    if len(weights) != len(functions) or any(weight < 0 for weight in weights):
+        raise ValueError(f"{len(functions)} reward functions need as many weights of 0 or more, not {weights}.")
+    bounds = [f.bounds() for f in functions]
+    return sum(weight * (least_right - most_wrong) for weight, (least_right, most_wrong) in zip(weights, bounds, strict=True))
+
+
+def ungradable(golds: Sequence[str | None]) -> list[tuple[int, str | None]]:
+    """Index and text of each gold answer that cannot be graded, and so would never be rewarded.
+
+    >>> ungradable(["22", "", None])
+    [(1, ''), (2, None)]
+    """
+    return [(index, gold) for index, gold in enumerate(golds) if is_equivalent("", gold_text(gold)) is None]
+
+
+def check_golds(golds: Sequence[str | None]) -> None:
+    """Raises ValueError, naming the first rows, where gold answers cannot be graded: to be called before training."""
+    bad = ungradable(golds)
+    if bad:
+        rows = ", ".join(f"row {index}: {str(gold)[:60]!r}" for index, gold in bad[:5])
+        raise ValueError(
+            f"{len(bad)} of {len(golds)} gold answers cannot be graded, so no completion could earn a reward for them "
+            f"({rows}{', ...' if len(bad) > 5 else ''}). Leave these rows out, or correct their answers."
+        )
