@@ -16,6 +16,7 @@ from grpo_math.answers.parser import Node
 
 MAX_BITS = 10_000
 MAX_TERMS = 24
+MAX_POWER = 2000  # exponent * terms**2 of the power of a sum
 MAX_RADICAND = 10**9
 
 Exact = dict[tuple[int, int], Fraction]
@@ -99,8 +100,10 @@ def power(value: Exact, exponent: Fraction) -> Exact:
     if n == 0 and not value:
         raise Undefined("0 to the power 0")
     size = max((max(q.numerator.bit_length(), q.denominator.bit_length()) - 1 for q in value.values()), default=0)
-    if n * max(size, len(value) > 1) > MAX_BITS or n > MAX_BITS and len(value) > 1:
+    if n * size > MAX_BITS:
         raise OverBudget("a power with too many digits")
+    if len(value) > 1 and n * len(value) ** 2 > MAX_POWER:
+        raise NotExact("a high power of a sum")
     result: Exact = {(1, 0): Fraction(1)}
     while n:
         if n & 1:

@@ -31,6 +31,7 @@ from grpo_math.answers.vocabulary import (
 )
 
 MAX_TOKENS = 800
+MAX_DEPTH = 6  # of commands such as \text inside each other
 
 Token = tuple[str, str]
 
@@ -49,7 +50,7 @@ _SEPARATOR = r"(?:,(?:\\!\s?)?|[ ]?\{,[ ]?\}|\\[,! ]|~|[ ])"
 _TOKEN = re.compile(
     rf"""(?P<space>\s+|~|\\[,;:!> ]|\\\((?!\w)|\\[()\[\]])
     |(?P<repeat>\d*\.\d*\\(?:overline|bar|dot)\s?\{{?\d+\}}?)
-    |(?P<num>\d{{1,3}}(?:{_SEPARATOR}\d{{3}})+(?![\d])(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)
+    |(?P<num>\d{{1,3}}(?:{_SEPARATOR}\d{{3}})+(?!\d)(?:\.\d+)?|\d+\.\d{{3}}(?:\\,\d{{3}})+|\d+(?:\.\d+)?|\.\d+)
     |\\(?P<cmd>[A-Za-z]+)\*?
     |\\(?P<esc>[^A-Za-z])
     |(?P<rate>(?:[kc]?m|ft|mi)/(?:s|hr?|min|sec)(?![A-Za-z]))
@@ -98,12 +99,14 @@ def _from_unicode(character: str) -> str:
     return kind if kind.isascii() else character
 
 
-def tokenize(text: str, grouped: bool = True, prose: bool = False) -> list[Token]:
+def tokenize(text: str, grouped: bool = True, prose: bool = False, depth: int = 0) -> list[Token]:
     """The tokens of a normalised text. `grouped` reads "1,234" as one number, else as two. Prose keeps single letters as words.
 
     Raises OverBudget above MAX_TOKENS, Unparsed for braces that do not close.
     """
     tokens: list[Token] = []
+    if depth > MAX_DEPTH:
+        raise OverBudget("nested too deeply")
     if not grouped:
         text = _LISTED.sub(", ", text)
     position = 0
@@ -111,7 +114,7 @@ def tokenize(text: str, grouped: bool = True, prose: bool = False) -> list[Token
         match = _TOKEN.match(text, position)
         kind, value, position = match.lastgroup, match.group(match.lastgroup), match.end()
         if kind == "cmd":
-            position = _command(value, text, position, tokens, prose)
+            position = _command(value, text, position, tokens, prose, depth)
         elif kind == "rate" and tokens and tokens[-1][0] == "num":
             tokens.append(("word", value))
         elif kind == "word":
@@ -152,7 +155,7 @@ def _word(word: str, tokens: list[Token], prose: bool) -> None:
         tokens.extend(("sym", letter) for letter in word)
 
 
-def _command(name: str, text: str, position: int, tokens: list[Token], prose: bool) -> int:
+def _command(name: str, text: str, position: int, tokens: list[Token], prose: bool, depth: int) -> int:
     """Append the tokens of a LaTeX command and return where the text goes on."""
     if name in IGNORED:
         dot = name in ("left", "right") and text[position : position + 1] == "."
@@ -160,7 +163,7 @@ def _command(name: str, text: str, position: int, tokens: list[Token], prose: bo
     if name in TEXTS or name == "mathbb":
         content, position = _argument(text, position)
         unit = bool(tokens) and tokens[-1][0] == "num" and content.strip() not in ("e", "i")
-        tokens.extend(_text_tokens("text" if unit else name, content))
+        tokens.extend(_text_tokens("text" if unit else name, content, depth + 1))
     elif name in OPERATORS:
         tokens.append(("op", OPERATORS[name]))
     elif name in SYMBOLS:
@@ -171,7 +174,7 @@ def _command(name: str, text: str, position: int, tokens: list[Token], prose: bo
         tokens.append(("fn", name))
     elif name in ACCENTS:
         content, position = _argument(text, position)
-        inner = tokenize(content, prose=prose)
+        inner = tokenize(content, prose=prose, depth=depth + 1)
         tokens.extend(inner if len(inner) < 2 else [("sym", "".join(value for _, value in inner))])
     elif name == "usd":
         tokens.append(("op", "usd"))
@@ -182,7 +185,7 @@ def _command(name: str, text: str, position: int, tokens: list[Token], prose: bo
     return position
 
 
-def _text_tokens(macro: str, content: str) -> list[Token]:
+def _text_tokens(macro: str, content: str, depth: int) -> list[Token]:
     stripped = content.strip()
     if macro == "mathbb":
         return [("sym", NUMBER_SYSTEMS.get(stripped, stripped))]
@@ -190,7 +193,7 @@ def _text_tokens(macro: str, content: str) -> list[Token]:
         return [("fn", stripped)]
     if len(stripped) == 1 and stripped.isalpha() and macro not in PROSE_TEXTS:
         return [("sym", stripped)]
-    return tokenize(content, prose=True)
+    return tokenize(content, prose=True, depth=depth)
 
 
 def _argument(text: str, position: int) -> tuple[str, int]:

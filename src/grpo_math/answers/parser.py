@@ -9,6 +9,7 @@ A node is a tuple whose first item names its type, so nodes are hashable and equ
     ("pct", a) ("deg", a)       percent, degrees; ("unit", a, words): a quantity with its unit
     ("base", digits, base)      204_5; ("ratio", items): 7:32
     ("text", words)             words, as written
+    ("opaque", text)                    a sum, an integral, a limit: equal to itself alone
     ("tuple", open, items, close) ("set", items) ("list", items) ("matrix", rows)
     ("union", a, b) ("minus", a, b)     of sets
     ("rel", operators, sides)   a chain of equations or inequalities
@@ -17,7 +18,16 @@ A node is a tuple whose first item names its type, so nodes are hashable and equ
 from fractions import Fraction
 
 from grpo_math.answers.lexer import OverBudget, Token, Unparsed
-from grpo_math.answers.vocabulary import INTRODUCTIONS, MULTIPLIERS, NO_UNITS, NUMBER_WORDS, ORDINALS, PHRASES, QUALIFIERS
+from grpo_math.answers.vocabulary import (
+    BIG_OPERATORS,
+    INTRODUCTIONS,
+    MULTIPLIERS,
+    NO_UNITS,
+    NUMBER_WORDS,
+    ORDINALS,
+    PHRASES,
+    QUALIFIERS,
+)
 
 MAX_DEPTH = 30
 MAX_DIGITS = 1000  # of one numeral
@@ -51,7 +61,7 @@ class _Parser:
         self.step()
 
     def step(self) -> None:
-        self.at += 1
+        self.at = min(self.at + 1, len(self.tokens) - 1)
         self.kind, self.value = self.tokens[self.at]
 
     def peek(self, ahead: int = 1) -> Token:
@@ -188,6 +198,8 @@ class _Parser:
 
     def mixed(self, left: Node, right: Node) -> Node:
         r"""Juxtaposition: `2\frac{1}{3}` and `2 1/3` are sums, two numerals in a row are nothing, all else is a product."""
+        if right[0] in ("pct", "deg") and right[1][0] == "/":
+            return (right[0], self.mixed(left, right[1]))
         if left[0] == "n" and right[0] == "/" and left[2] is None and right[1][0] == right[2][0] == "n":
             return ("+", (left, right))
         if right[0] == "n" and self.tokens[self.at - 1][0] == "num":
@@ -278,6 +290,8 @@ class _Parser:
     def symbol(self) -> Node:
         name = self.value
         self.step()
+        if name in BIG_OPERATORS:
+            return self.opaque(name)
         if self.is_op("_"):
             self.step()
             name += "_" + self.subscript()
@@ -286,8 +300,24 @@ class _Parser:
         return ("v", name)
 
     def defines(self) -> bool:
-        """Whether `(x) =` stands here, behind the name of a function."""
-        return self.peek()[0] == "sym" and self.peek(2) == ("op", ")") and self.peek(3) == ("op", "=")
+        """Whether brackets stand here and an equals sign behind them, as behind the name of P(X > 1) = 1/2."""
+        depth, ahead = 0, 0
+        while True:
+            kind, value = self.peek(ahead)
+            depth += (value == "(") - (value == ")") if kind == "op" else 0
+            if not depth or kind == "end":
+                return self.peek(ahead + 1) == ("op", "=")
+            ahead += 1
+
+    def opaque(self, name: str) -> Node:
+        """A sum, an integral or a limit up to a relation or separator: nothing that we evaluate, but the same as itself."""
+        parts, depth = [name], 0
+        while self.kind != "end" and (depth or not self.is_op(*_ENDS, *_RELATIONS, *_SEPARATORS)):
+            depth += (self.value in _CLOSING) - (self.value in _CLOSING.values()) if self.kind == "op" else 0
+            if self.value not in ("{", "}"):
+                parts.append(self.value)
+            self.step()
+        return ("opaque", " ".join(parts))
 
     def subscript(self) -> str:
         """The letters and digits of a subscript, whatever they mean."""

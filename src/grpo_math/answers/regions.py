@@ -27,24 +27,26 @@ def is_order(operators: tuple[str, ...]) -> bool:
 
 def intervals(node: Node) -> list[Interval] | None:
     """The intervals of a set of real numbers in the order of their lower ends; None where the node is none."""
-    kind = node[0]
-    found: list[Interval] | None = None
-    if kind == "tuple" and len(node[2]) == 2:
-        found = [(node[2][0], node[1] == "(", node[2][1], node[3] == ")")]
-    elif kind == "union":
-        parts = intervals(node[1]), intervals(node[2])
-        found = None if None in parts else parts[0] + parts[1]
-    elif kind == "set":
-        found = [(item, False, item, False) for item in node[1]]
-    elif kind == "minus" and node[2][0] == "set":
-        found = _without(intervals(node[1]), node[2][1])
-    elif node == ("v", "reals"):
-        found = [(("neg", INFINITY), True, INFINITY, True)]
-    elif kind == "rel" and is_order(node[1]):
-        found = _solve(node[1], node[2])
-    elif kind == "list":
-        found = _joined([intervals(item) for item in node[1]])
+    found = _collect(node)
     return sorted(found, key=lambda interval: _position(interval[0])) if found else found
+
+
+def _collect(node: Node) -> list[Interval] | None:
+    kind = node[0]
+    if kind == "tuple" and len(node[2]) == 2:
+        return [(node[2][0], node[1] == "(", node[2][1], node[3] == ")")]
+    if kind == "union":
+        parts = _collect(node[1]), _collect(node[2])
+        return None if None in parts else parts[0] + parts[1]
+    if kind == "set":
+        return [(item, False, item, False) for item in node[1]]
+    if kind == "minus" and node[2][0] == "set":
+        return _without(_collect(node[1]), node[2][1])
+    if node == ("v", "reals"):
+        return [(("neg", INFINITY), True, INFINITY, True)]
+    if kind == "rel" and is_order(node[1]):
+        return _solve(node[1], node[2])
+    return _joined([_collect(item) for item in node[1]]) if kind == "list" else None
 
 
 def _without(line: list[Interval] | None, points: tuple[Node, ...]) -> list[Interval] | None:

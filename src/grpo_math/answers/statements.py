@@ -98,14 +98,15 @@ def _is_name(node: Node) -> bool:
     kind = node[0]
     if kind == "v":
         return node[1] not in ("pi", "e", "i", "inf")
-    if kind in ("call", "text"):
+    if kind in ("call", "text", "opaque"):
         return True
     if kind == "*":
-        capitals = all(part[0] == "v" and part[1][0].isupper() for part in node[1])
+        names = [part[1] if part[0] == "v" else "" for part in node[1]]
+        capitals = all(name[:1].isupper() or name in ("angle", "triangle") for name in names) or names[0] == "d" and all(names)
         # P(n), with one letter for the argument: a product too, as the letters alone cannot tell.
         return capitals or len(node[1]) == 2 and all(part[0] == "v" for part in node[1]) and node[1][0][1][0].isupper()
-    if kind == "f" and node[1] == "abs":
-        return _is_name(node[2][0])
+    if kind == "f":
+        return len(node[2]) == 1 and _is_name(node[2][0])
     if kind in ("/", "ratio", "tuple"):
         return all(map(_is_name, sampling.children(node)))
     return False

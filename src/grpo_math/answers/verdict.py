@@ -23,8 +23,11 @@ _CACHED = 300  # characters; longer answers are read anew each time, so that the
 _INTEGER = re.compile(r"-?\d{1,15}", re.ASCII)
 _WORD = re.compile(r"\$?\s*([A-Za-z]{3,})\s*\$?\.?")
 _MAYBE_LIST = re.compile(r"\d,\d{3}(?!\d)")
+# A choice followed by what it says: (B) 12, B. twelve.
+_CHOICE = re.compile(r"\s*(?:\\text(?:bf|rm|it)?\s*\{)?\s*(\(?)([A-J])\s*(?(1)\)|[).:])\s*\}?[\s~\\,]*[^\s}]")
 _LEAD = re.compile(r"\s*(?:the )?(?:final )?answer(?: is)?\s*:?\s*(?=\S)", re.IGNORECASE)
-_DEGENERATE = frozenset({"", "nan", "none", "null", "n/a", "?", "undefined"})
+_DEGENERATE = frozenset({"", "nan", "null", "n/a", "?"})
+_DELIMITER = re.compile(r"(?<!\\)\\[()\[\]]")
 
 
 class Verdict(NamedTuple):
@@ -96,11 +99,16 @@ def judge(answer: str, gold: str) -> Verdict:
     wanted = _read_gold(gold)
     if wanted.problem:
         return Verdict(None, "ungradable gold", answer, gold)
+    if len(answer) > MAX_ANSWER:
+        return Verdict(False, "over budget", answer, gold)
     if not answer.strip():
         return Verdict(False, "no answer", None, gold)
     correct, reason = _compare(_read(answer), wanted)
     if not correct and (_MAYBE_LIST.search(answer) or _MAYBE_LIST.search(gold)):  # is 1,234 a number or a list of two?
         correct, reason = _compare(_read(answer, False), _read_gold(gold, False))
+    if not correct and wanted.node and wanted.node[0] == "v" and (choice := _CHOICE.match(answer)):
+        correct = choice.group(2) == wanted.node[1]
+        reason = "equal" if correct else "different"
     return Verdict(correct, reason, answer, gold)
 
 
@@ -178,7 +186,7 @@ def _stripped(text: str) -> str:
     """The text without emphasis, a lead ("Answer:") and a closing period."""
     text = normalise(text).replace("**", " ") if text.lstrip().startswith("**") else normalise(text)
     text = _LEAD.sub("", text, count=1) if text.lstrip()[:6].lower() in ("answer", "final ", "the fi", "the an") else text
-    text = text.strip()
+    text = _DELIMITER.sub(" ", text).strip()
     while text and text[-1] in ".,;:" and not text.endswith(("\\,", "\\;", "\\:", "...")):
         text = text[:-1].rstrip()
     return text

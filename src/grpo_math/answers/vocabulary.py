@@ -93,6 +93,8 @@ IGNORED = frozenset(
     "textstyle scriptstyle quad qquad "
     "limits nolimits hfill strut rm bf it".split()
 )
+# Commands that begin what we do not evaluate.
+BIG_OPERATORS = frozenset({"\\sum", "\\prod", "\\int", "\\iint", "\\oint", "\\lim", "\\sup", "\\inf", "\\bigcup", "\\bigcap"})
 # Plain words with a meaning of their own.
 PLAIN_WORDS = {
     **{"pi": ("sym", "pi"), "and": ("op", "and"), "or": ("op", "or"), "deg": ("op", "deg"), "mod": ("op", "mod")},
