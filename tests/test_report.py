@@ -85,6 +85,8 @@ def verdicts_csv(tmp_path):
         "grpo-0": RIGHT["grpo"],
         "sft-7": range(20),
         "grpo-7": range(20),
+        "form-0": range(40),
+        "form-7": range(38),
     }
     frame = pd.DataFrame({name: [int(i in right) for i in range(N)] for name, right in columns.items()})
     frame.insert(0, "id", [f"q{i}" for i in range(N)])
@@ -254,44 +256,48 @@ def test_improved_is_printed_only_where_it_is_shown(run, before, after, prompt, 
 
 def test_seeds_table(verdicts_csv):
     table = report.seeds_table(verdicts_csv)
-    assert list(table.columns) == ["seed", "base", "+ SFT (to base)", "+ GRPO (to + SFT)"]
+    assert list(table.columns) == ["seed", "base", "+ SFT (to base)", "+ GRPO (to + SFT)", "in the format after GRPO"]
     assert list(table.iloc[0]) == [
         "0",
         "30.0%",
         "60.0% (+30.0, p = 0.012)",
         "65.0% (+5.0, p = 0.500)",
+        "100.0%",
     ]
     assert list(table.iloc[1]) == [
         "7",
         "30.0%",
         "50.0% (+20.0, p = 0.008)",
         "50.0% (+0.0, p = 1.000)",
+        "95.0%",
     ]
     assert list(table.iloc[2]) == [
         "mean (min–max)",
         "30.0%",
         "55.0% (50.0–60.0); +25.0 (+20.0 to +30.0)",
         "57.5% (50.0–65.0); +2.5 (+0.0 to +5.0)",
+        "97.5% (95.0–100.0)",
     ]
 
 
 def test_seeds_markdown(verdicts_csv):
     lines = report.seeds_markdown(verdicts_csv).splitlines()
     assert len(lines) == 5
-    assert lines[0] == "| seed | base | + SFT (to base) | + GRPO (to + SFT) |"
+    assert lines[0] == "| seed | base | + SFT (to base) | + GRPO (to + SFT) | in the format after GRPO |"
     assert lines[2].startswith("| 0 | 30.0% | 60.0% ")
 
 
 # name: (text of the file, words of the message)
 BAD_VERDICTS = {
     "no seed": ("id,base\na,1\n", "sft-<seed>"),
-    "GRPO missing": ("id,base,sft-0\na,1,1\n", "unpaired: grpo-0"),
-    "SFT missing": ("id,base,sft-0,grpo-0,grpo-1\na,1,1,1,1\n", "unpaired: grpo-1"),
-    "base missing": ("id,sft-0,grpo-0\na,1,1\n", "unpaired: base"),
-    "no rows": ("id,base,sft-0,grpo-0\n", "one row a problem"),
-    "id twice": ("id,base,sft-0,grpo-0\na,1,1,1\na,1,1,1\n", "each id once"),
-    "not 0 or 1": ("id,base,sft-0,grpo-0\na,1,0.5,1\n", "'sft-0': a verdict is 0 or 1"),
-    "cell empty": ("id,base,sft-0,grpo-0\na,1,1,\n", "'grpo-0': a verdict is 0 or 1"),
+    "GRPO missing": ("id,base,sft-0,form-0\na,1,1,1\n", "unpaired: grpo-0"),
+    "form missing": ("id,base,sft-0,grpo-0\na,1,1,1\n", "unpaired: form-0"),
+    "SFT missing": ("id,base,sft-0,grpo-0,form-0,grpo-1\na,1,1,1,1,1\n", "unpaired: grpo-1"),
+    "base missing": ("id,sft-0,grpo-0,form-0\na,1,1,1\n", "unpaired: base"),
+    "no rows": ("id,base,sft-0,grpo-0,form-0\n", "one row a problem"),
+    "id twice": ("id,base,sft-0,grpo-0,form-0\na,1,1,1,1\na,1,1,1,1\n", "each id once"),
+    "not 0 or 1": ("id,base,sft-0,grpo-0,form-0\na,1,0.5,1,1\n", "'sft-0': a verdict is 0 or 1"),
+    "cell empty": ("id,base,sft-0,grpo-0,form-0\na,1,1,,1\n", "'grpo-0': a verdict is 0 or 1"),
 }
 
 

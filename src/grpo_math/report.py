@@ -281,11 +281,11 @@ def _read_verdicts(verdicts_csv: Path | str) -> tuple[pd.DataFrame, list[str]]:
         raise FileNotFoundError(f"There are no verdicts of several seeds at {path}.")
     frame = pd.read_csv(path, dtype={"id": str})
     seeds = [name.removeprefix("sft-") for name in frame.columns if name.startswith("sft-")]
-    wanted = ["id", "base", *[f"{stage}-{seed}" for seed in seeds for stage in ("sft", "grpo")]]
+    wanted = ["id", "base", *[f"{stage}-{seed}" for seed in seeds for stage in ("sft", "grpo", "form")]]
     if not seeds or set(wanted) != set(frame.columns):
         odd = sorted(set(wanted) ^ set(frame.columns)) or ["sft-<seed>"]
         raise ValueError(
-            f"{path} needs the columns id, base and, for each seed, sft-<seed> and grpo-<seed>; "
+            f"{path} needs the columns id, base and, for each seed, sft-<seed>, grpo-<seed> and form-<seed>; "
             f"missing or unpaired: {', '.join(odd)}."
         )
     if frame.empty or frame["id"].duplicated().any():
@@ -309,7 +309,7 @@ def seeds_table(verdicts_csv: Path | str) -> pd.DataFrame:
     """One row a training seed, as text to be read; the last row is the mean (min–max).
 
     The file has the columns `id`, `base` and for each seed `sft-<seed>` and `grpo-<seed>`: 1 where
-    the answer was correct (flexible), else 0. Behind an accuracy stand its difference in points to
+    the answer was correct (flexible), else 0; and `form-<seed>`: 1 where it had the form after GRPO. Behind an accuracy stand its difference in points to
     the stage before it and the exact McNemar p, not adjusted for the number of seeds. Raises
     FileNotFoundError, and ValueError that says what is wrong with the file.
     """
@@ -327,6 +327,10 @@ def seeds_table(verdicts_csv: Path | str) -> pd.DataFrame:
             differences.append(change.difference)
             row[column] = f"{_percent(shares[-1])} ({_points(change.difference)}, {_p(change.p_value)})"
         last[column] = _mean_and_range(shares, differences)
+    forms = [verdicts[f"form-{seed}"].mean() for seed in seeds]
+    for share, row in zip([*forms, sum(forms) / len(forms)], [*rows, last], strict=True):
+        row["in the format after GRPO"] = _percent(share)
+    last["in the format after GRPO"] += f" ({100 * min(forms):.1f}–{100 * max(forms):.1f})"
     return pd.DataFrame([*rows, last])
 
 

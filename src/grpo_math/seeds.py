@@ -1,7 +1,7 @@
 """Train and evaluate several seeds through the notebooks, as `make seeds` does, and write down who solved what.
 
 One training seed is a comparison of checkpoints; a claim about the method needs several. `results/tiny-seeds/verdicts.csv` has a
-row an item and a 0/1 column a checkpoint (flexible extraction), from which the README's table is made.
+row an item, a 0/1 column a checkpoint (flexible extraction) and one for the form after GRPO, from which the README's table is made.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from grpo_math.execute import run_notebooks
 
 
 def collect_verdicts(names: dict[int, str]) -> pd.DataFrame:
-    """Verdicts of the runs, given as {seed: run name}: columns `id`, `base`, then `sft-<seed>` and `grpo-<seed>`."""
+    """Verdicts of the runs, given as {seed: run name}: columns `id`, `base`, then for each seed `sft-`, `grpo-` and `form-`."""
     root, columns = runs.project_root(), {}
     for seed, name in names.items():
         for checkpoint in report.CHECKPOINTS:
@@ -24,6 +24,7 @@ def collect_verdicts(names: dict[int, str]) -> pd.DataFrame:
             columns.setdefault("id", ids)
             column = "base" if checkpoint == "base" else f"{checkpoint}-{seed}"
             columns[column] = [int(sample["correct_flexible"]) for sample in samples]
+        columns[f"form-{seed}"] = [int(sample["formatted"]) for sample in samples]  # of the last checkpoint, + GRPO
     return pd.DataFrame(columns)
 
 
