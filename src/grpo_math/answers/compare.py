@@ -98,8 +98,9 @@ def _items(node: Node) -> tuple[Node, ...]:
 def _same_items(answer: Node, gold: Node) -> bool:
     a, g = _items(answer), _items(gold)
     if answer[0] == "tuple" and gold[0] == "tuple":
-        brackets = len(a) != 2 or (answer[1], answer[3]) == (gold[1], gold[3])
-        return brackets and _in_order(a, g)
+        brackets = answer[1] + answer[3], gold[1] + gold[3]
+        alike = brackets[0] == brackets[1] or len(a) != 2 and set(brackets) <= {"()", "[]"}
+        return alike and _in_order(a, g)
     named_a, named_g = _names(a), _names(g)
     if named_a and named_g:
         values = dict(zip(named_a, a))

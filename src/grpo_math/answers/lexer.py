@@ -26,8 +26,10 @@ from grpo_math.answers.vocabulary import (
     PLAIN_WORDS,
     PROSE_TEXTS,
     SHORT_WORDS,
+    STYLES,
     SYMBOLS,
     TEXTS,
+    UNIT_LETTERS,
 )
 
 MAX_TOKENS = 800
@@ -46,7 +48,8 @@ class Unparsed(Exception):
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
-_SEPARATOR = r"(?:,(?:\\!\s?)?|[ ]?\{,[ ]?\}|\\[,! ]|~|[ ])"
+# Between groups of three digits. A space before "205/256" is that of a mixed number.
+_SEPARATOR = r"(?:,(?:\\!\s?)?|[ ]?\{,[ ]?\}|\\[,! ]|~|[ ](?!\d{3}\s*/))"
 _TOKEN = re.compile(
     rf"""(?P<space>\s+|~|\\[,;:!> ]|\\\((?!\w)|\\[()\[\]])
     |(?P<repeat>\d*\.\d*\\(?:overline|bar|dot)\s?\{{?\d+\}}?)
@@ -162,7 +165,12 @@ def _command(name: str, text: str, position: int, tokens: list[Token], prose: bo
         return position + dot
     if name in TEXTS or name == "mathbb":
         content, position = _argument(text, position)
-        unit = bool(tokens) and tokens[-1][0] == "num" and content.strip() not in ("e", "i")
+        unit = bool(tokens) and (
+            tokens[-1][0] == "num"
+            and content.strip() not in ("e", "i")
+            or tokens[-1][1] == "}"
+            and content.strip() in UNIT_LETTERS
+        )
         tokens.extend(_text_tokens("text" if unit else name, content, depth + 1))
     elif name in OPERATORS:
         tokens.append(("op", OPERATORS[name]))
@@ -172,6 +180,10 @@ def _command(name: str, text: str, position: int, tokens: list[Token], prose: bo
         tokens.append(("cmd", COMMANDS[name]))
     elif name in FUNCTIONS or name.removeprefix("arc") in FUNCTIONS:
         tokens.append(("fn", name))
+    elif name in STYLES:
+        content, position = _argument(text, position)
+        inner = tokenize(content, prose=prose, depth=depth + 1)
+        tokens.extend(inner if len(inner) < 2 else [("op", "{"), *inner, ("op", "}")])
     elif name in ACCENTS:
         content, position = _argument(text, position)
         inner = tokenize(content, prose=prose, depth=depth + 1)

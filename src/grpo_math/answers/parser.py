@@ -106,11 +106,11 @@ class _Parser:
         return nodes[0] if len(nodes) == 1 else ("list", tuple(nodes))
 
     def skip_remark(self) -> None:
-        """Skip a remark on the range of a parameter, such as "for all x in R", up to a word that joins another answer."""
+        """Skip a remark on the range of a parameter, such as "for all x in R", up to what may join another answer."""
         if not (self.kind == "word" and self.value.lower() in QUALIFIERS or self.is_op("forall")):
             return
         depth = 0
-        while self.kind != "end" and (depth or not self.is_op("and", ";", *_ENDS)):
+        while self.kind != "end" and (depth or not self.is_op(*_SEPARATORS, *_ENDS)):
             if self.kind == "op":
                 depth += (self.value in ("{", "(", "[", "{s")) - (self.value in ("}", ")", "]", "}s"))
             self.step()
@@ -159,7 +159,7 @@ class _Parser:
             if sign in ("pm", "mp"):
                 terms = [(sign, ("+", tuple(terms)) if terms else ("n", Fraction(0), None), term)]
             else:
-                terms.append(("neg", term) if sign == "-" else term)
+                terms.append(_negative(term) if sign == "-" else term)
         self.depth -= 1
         return terms[0] if len(terms) == 1 else ("+", tuple(terms))
 
@@ -187,7 +187,7 @@ class _Parser:
         if self.is_op("-", "+"):
             negative = self.value == "-"
             self.step()
-            return ("neg", self.signed_power()) if negative else self.signed_power()
+            return _negative(self.signed_power()) if negative else self.signed_power()
         return self.power()
 
     def starts_factor(self) -> bool:
@@ -455,6 +455,8 @@ class _Parser:
         node = self.inside(opening)
         self.sets -= opening == "{s"
         self.bars = bars
+        if self.is_op("_") and node[0] == "n" and node[2] is None:  # (204)_5
+            return self.base(str(node[1]))
         return node
 
     def inside(self, opening: str) -> Node:
@@ -490,10 +492,7 @@ class _Parser:
             return ("tuple", opening, items, closing)
         if _CLOSING[opening] != closing:
             raise Unparsed("the brackets do not match")
-        return node if opening == "(" else ("tuple", opening, items, closing) if self.alone() else node
-
-    def alone(self) -> bool:
-        return self.kind == "end"
+        return node if opening == "(" or node[0] == "matrix" or self.kind != "end" else ("tuple", opening, items, closing)
 
     # Words
 
@@ -508,6 +507,10 @@ class _Parser:
     def text(self) -> Node:
         """Words alone: a text; words before a value: an introduction that is dropped, or a label."""
         words = self.words()
+        if self.peek()[0] == "end":
+            self.take(".")
+        if words[0].lower() == "not":
+            raise Unparsed("a negation is no answer")
         phrase = " ".join(words).lower().strip(".")
         if self.kind in ("num", "cmd", "sym", "fn") or self.is_op("usd", "(", "-"):
             if phrase in INTRODUCTIONS or words[-1] in ("is", "are", "equals"):
@@ -570,6 +573,13 @@ class _Parser:
             self.step()
             return ["/", letter]
         return [mark] if mark == "/" else []
+
+
+def _negative(node: Node) -> Node:
+    """With the sign inside of a percent sign, a degree or a unit."""
+    if node[0] in ("pct", "deg", "unit"):
+        return (node[0], _negative(node[1]), *node[2:])
+    return ("neg", node)
 
 
 def _times(left: Node, right: Node) -> Node:

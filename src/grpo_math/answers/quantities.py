@@ -4,6 +4,7 @@ from fractions import Fraction
 
 from grpo_math.answers import exact, sampling
 from grpo_math.answers.parser import Node
+from grpo_math.answers.vocabulary import UNIT_LETTERS
 
 _UNITS = {  # unit: (dimension, size)
     **{name: ("length", Fraction(size)) for name, size in {"mm": "0.001", "cm": "0.01", "m": "1", "km": "1000"}.items()},
@@ -34,7 +35,6 @@ _SYNONYMS = {
     }.items()
     for word in words.split()
 }
-_UNIT_LETTERS = frozenset("hmsgL")
 
 
 def same_value(answer: Node, gold: Node) -> bool:
@@ -88,7 +88,7 @@ def _readings(answer: Node, gold: Node) -> list[tuple[Node, Node]]:
 def _is_quantity(node: Node) -> bool:
     """Whether a number has one letter behind it that may be its unit, as in 3 h."""
     letter = node[0] == "*" and len(node[1]) == 2 and node[1][0][0] == "n" and node[1][1][0] == "v"
-    return letter and node[1][1][1] in _UNIT_LETTERS
+    return letter and node[1][1][1] in UNIT_LETTERS
 
 
 def same_number(answer: Node, gold: Node) -> bool:
@@ -134,8 +134,7 @@ def _close_enough(difference: float, answer: Decimal | None, gold: Decimal | Non
     if whole:
         return False
     if answer is None:  # an exact form of what the gold rounds or cuts off
-        rounded = gold is not None and gold[1] == 2 <= gold[2] and difference <= gold[0] / 2
-        return rounded or gold is not None and gold[1] >= 3 and difference < gold[0] * (1 - 1e-9)
+        return gold is not None and gold[1] >= 3 and difference < gold[0] * (1 - 1e-9)
     if gold is None:  # a float printed in full
         return answer[1] >= 12 and difference <= answer[0]
     fewer = min(answer, gold, key=lambda decimal: decimal[2])

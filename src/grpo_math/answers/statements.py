@@ -64,6 +64,8 @@ def _settle_chain(operators: tuple[str, ...], sides: tuple[Node, ...]) -> Node:
         cut = operators.index("approx")
         if cut == 0 and len(sides) == 2 and _is_name(sides[0]):
             return _named(sides[0], settle(sides[1]))
+        if "=" in operators[cut:]:
+            _last_of(sides[cut + 1 :])
         return settle(sides[0]) if cut == 0 else _settle_chain(operators[:cut], sides[: cut + 1])
     if operators == ("in",):
         return _named(sides[0], settle(sides[1])) if _is_name(sides[0]) else ("rel", operators, sides)

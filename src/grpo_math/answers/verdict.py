@@ -16,15 +16,18 @@ from grpo_math.answers.extract import MAX_ANSWER, Format, extract_boxed, find
 from grpo_math.answers.lexer import OverBudget, Unparsed, normalise, tokenize
 from grpo_math.answers.parser import Node, parse
 from grpo_math.answers.statements import Contradiction, settle
+from grpo_math.answers.vocabulary import FUNCTIONS
 
 MAX_PROSE = 12  # words; a longer gold text cannot be graded by comparing it
 _CACHED = 300  # characters; longer answers are read anew each time, so that the caches stay small
 
 _INTEGER = re.compile(r"-?\d{1,15}", re.ASCII)
-_WORD = re.compile(r"\$?\s*([A-Za-z]{3,})\s*\$?\.?")
+_PROSE = re.compile(r"(?!(?:pi|inf|infinity)$)(?=[A-Za-z]{3,}$|.*[a-z]{4})[A-Za-z][A-Za-z ,;.'-]*", re.IGNORECASE)
 _MAYBE_LIST = re.compile(r"\d,\d{3}(?!\d)")
 # A choice followed by what it says: (B) 12, B. twelve.
-_CHOICE = re.compile(r"\s*(?:\\text(?:bf|rm|it)?\s*\{)?\s*(\(?)([A-J])\s*(?(1)\)|[).:])\s*\}?[\s~\\,]*[^\s}]")
+_CHOICE = re.compile(
+    r"\s*(?:\\text(?:bf|rm|it)?\s*\{)?\s*(\(?)([A-J])\s*(?(1)\)|[).:])(?!.*(?:[,=]|\b(?:or|and)\b)).*[^\s}].*", re.DOTALL
+)
 _LEAD = re.compile(r"\s*(?:the )?(?:final )?answer(?: is)?\s*:?\s*(?=\S)", re.IGNORECASE)
 _DEGENERATE = frozenset({"", "nan", "null", "n/a", "?"})
 _DELIMITER = re.compile(r"(?<!\\)\\[()\[\]]")
@@ -106,7 +109,7 @@ def judge(answer: str, gold: str) -> Verdict:
     correct, reason = _compare(_read(answer), wanted)
     if not correct and (_MAYBE_LIST.search(answer) or _MAYBE_LIST.search(gold)):  # is 1,234 a number or a list of two?
         correct, reason = _compare(_read(answer, False), _read_gold(gold, False))
-    if not correct and wanted.node and wanted.node[0] == "v" and (choice := _CHOICE.match(answer)):
+    if not correct and wanted.node and wanted.node[0] == "v" and (choice := _CHOICE.fullmatch(answer)):
         correct = choice.group(2) == wanted.node[1]
         reason = "equal" if correct else "different"
     return Verdict(correct, reason, answer, gold)
@@ -174,12 +177,13 @@ def _read_short(text: str, grouped: bool) -> _Reading:
 def _read_anew(text: str, grouped: bool) -> _Reading:
     if "box" in text and (content := extract_boxed(text)) is not None:
         text = content
-    if word := _WORD.fullmatch(text):
-        if word.group(1).lower() in _DEGENERATE:
-            return _Reading(None, "unparsed", "")
-        if word.group(1) not in ("pi", "inf", "infinity"):
-            return _typed(normalise(f"\\text{{{word.group(1)}}}"), grouped)
-    return _typed(_stripped(text), grouped)
+    text = _stripped(text)
+    words = text.strip("{} ")
+    if words.lower() in _DEGENERATE:
+        return _Reading(None, "unparsed", "")
+    if _PROSE.fullmatch(words) and (" " not in words or not FUNCTIONS.intersection(words.split())):
+        text = f"\\text{{{words}}}"
+    return _typed(text, grouped)
 
 
 def _stripped(text: str) -> str:
@@ -197,7 +201,7 @@ def _typed(text: str, grouped: bool) -> _Reading:
     try:
         tokens = tokenize(text, grouped)
         spelling = "\0".join(value.casefold() if kind == "word" else value for kind, value in tokens)
-        if not tokens or text.lower() in _DEGENERATE:
+        if not tokens:
             return _Reading(None, "unparsed", "")
         node = settle(parse(tokens))
         return _Reading(node, "", spelling) if _has_value(node) else _Reading(None, "unparsed", "")

@@ -83,9 +83,8 @@ COMMANDS = {
     **_all("group", "boxed fbox"),
     **{"sqrt": "sqrt", "begin": "begin", "end": "end"},
 }
-ACCENTS = frozenset(
-    "overline bar vec hat tilde dot overrightarrow widehat mathbf boldsymbol mathcal bm mathit mathsf pmb".split()
-)
+STYLES = frozenset("mathbf boldsymbol bm mathit mathsf pmb mathnormal".split())
+ACCENTS = frozenset("overline bar vec hat tilde dot overrightarrow widehat mathcal".split())
 TEXTS = frozenset("text textbf textit textrm textnormal textsf texttt mbox hbox mathrm operatorname emph".split())
 PROSE_TEXTS = frozenset("text textrm textnormal mbox hbox".split())  # where a single letter is a word, and no variable
 IGNORED = frozenset(
@@ -106,6 +105,8 @@ SHORT_WORDS = frozenset(
     "for all per sq cup odd yes "
     "not non the any usd pts pt men th st nd rd way pen car pie bag box egg cat dog pig cow hen bus am pm".split()
 )
+
+UNIT_LETTERS = frozenset("hmsgL")  # metres, hours, ...: where they can be nothing else
 
 MULTIPLIERS = {"dozen": 12, "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 NUMBER_WORDS = {
