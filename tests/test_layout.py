@@ -58,3 +58,10 @@ def test_the_light_modules_load_no_heavy_library(module):
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert loaded == "[]", f"grpo_math.{module} loads {loaded}"
+
+
+@pytest.mark.parametrize(("module", "seconds"), [("answers", 0.05), ("rewards", 0.5)])
+def test_the_light_modules_import_quickly(module, seconds):
+    code = f"import time; start = time.perf_counter(); import grpo_math.{module}; print(time.perf_counter() - start)"
+    times = [float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(5)]
+    assert min(times) < 2 * seconds, f"grpo_math.{module} takes {min(times):.3f} s, twice {seconds} s is the most on a busy machine"

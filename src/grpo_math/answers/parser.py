@@ -9,12 +9,13 @@ A node is a tuple whose first item names its type, so nodes are hashable and equ
     ("pct", a) ("deg", a)       percent, degrees; ("unit", a, words): a quantity with its unit
     ("base", digits, base)      204_5; ("ratio", items): 7:32
     ("text", words)             words, as written
-    ("opaque", text)                    a sum, an integral, a limit: equal to itself alone
+    ("opaque", text)            a sum, an integral, a limit: equal to itself alone
     ("tuple", open, items, close) ("set", items) ("list", items) ("matrix", rows)
-    ("union", a, b) ("minus", a, b)     of sets
+    ("union", a, b) ("minus", a, b) of sets; ("cases", rows)
     ("rel", operators, sides)   a chain of equations or inequalities
 """
 
+from collections.abc import Callable
 from fractions import Fraction
 
 from grpo_math.answers.lexer import OverBudget, Token, Unparsed
@@ -39,7 +40,7 @@ _RELATIONS = frozenset({"=", "<", ">", "<=", ">=", "!=", "approx", "in", "equiv"
 _SEPARATORS = frozenset({",", ";", "and", "or"})
 _ENDS = ("}", ")", "]", "}s", "newline", "&", "mid")
 _CLOSING = {"(": ")", "[": "]", "{": "}", "{s": "}s", "lfloor": "rfloor", "lceil": "rceil"}
-_CALLABLE = frozenset("fghFGH")
+_CALLABLE = frozenset("ghFGH")
 
 
 def parse(tokens: list[Token]) -> Node:
@@ -155,7 +156,7 @@ class _Parser:
                 self.step()
             elif terms:
                 break
-            term = self.term() if not self.is_op("+", "-") else self.sum()
+            term = self.signed(self.term)
             if sign in ("pm", "mp"):
                 terms = [(sign, ("+", tuple(terms)) if terms else ("n", Fraction(0), None), term)]
             else:
@@ -168,10 +169,10 @@ class _Parser:
         while True:
             if self.is_op("*"):
                 self.step()
-                value = _times(value, self.signed_power())
+                value = _times(value, self.signed(self.power))
             elif self.is_op("/"):
                 self.step()
-                value = ("/", value, self.signed_power())
+                value = ("/", value, self.signed(self.power))
             elif self.is_op("mod"):
                 self.step()
                 value = ("f", "mod", (value, self.power()))
@@ -183,12 +184,13 @@ class _Parser:
             else:
                 return value
 
-    def signed_power(self) -> Node:
-        if self.is_op("-", "+"):
-            negative = self.value == "-"
+    def signed(self, operand: Callable[[], Node]) -> Node:
+        """An operand behind any number of signs, as in `2 * -3` or `1 - -2`."""
+        negative = False
+        while self.is_op("-", "+"):
+            negative ^= self.value == "-"
             self.step()
-            return _negative(self.signed_power()) if negative else self.signed_power()
-        return self.power()
+        return _negative(operand()) if negative else operand()
 
     def starts_factor(self) -> bool:
         """Whether the next token multiplies what stands before it without a sign between them."""
@@ -221,7 +223,7 @@ class _Parser:
         elif self.kind in ("word", "sym") and self.ordinal():
             result = base
         else:
-            exponent = self.listing() if braced else self.signed_power() if self.is_op("-", "+") else self.exponent()
+            exponent = self.listing() if braced else self.signed(self.power) if self.is_op("-", "+") else self.exponent()
             result = ("^", base, exponent)
         if braced:
             self.expect("}")
@@ -295,9 +297,13 @@ class _Parser:
         if self.is_op("_"):
             self.step()
             name += "_" + self.subscript()
-        if self.is_op("(") and (name[0] in _CALLABLE and name[1:2] in ("", "_") or self.defines()):
+        if self.is_op("(") and (self.calls(name) or self.defines()):
             return ("call", name, self.arguments())
         return ("v", name)
+
+    def calls(self, name: str) -> bool:
+        """Whether a letter before brackets is a function: f(x + 1) and g(x) are calls, h(a + b) is a product."""
+        return name[0] == "f" or name[0] in _CALLABLE and self.peek(2) == ("op", ")")
 
     def defines(self) -> bool:
         """Whether brackets stand here and an equals sign behind them, as behind the name of P(X > 1) = 1/2."""
@@ -365,7 +371,7 @@ class _Parser:
 
     def bare_argument(self) -> Node:
         r"""The argument of a function without parentheses: the factors up to a sign or a function, as in `\sin 2x \cos y`."""
-        value = self.power() if not self.is_op("-") else self.signed_power()
+        value = self.power() if not self.is_op("-") else self.signed(self.power)
         while self.starts_factor() and self.kind != "fn" and not self.is_op("(", "[", "{"):
             value = _times(value, self.power())
         return value
@@ -492,7 +498,7 @@ class _Parser:
             return ("tuple", opening, items, closing)
         if _CLOSING[opening] != closing:
             raise Unparsed("the brackets do not match")
-        return node if opening == "(" or node[0] == "matrix" or self.kind != "end" else ("tuple", opening, items, closing)
+        return node
 
     # Words
 
