@@ -308,10 +308,10 @@ def _mean_and_range(shares: list[float], differences: list[float]) -> str:
 def seeds_table(verdicts_csv: Path | str) -> pd.DataFrame:
     """One row a training seed, as text to be read; the last row is the mean (min–max).
 
-    The file has the columns `id`, `base` and for each seed `sft-<seed>` and `grpo-<seed>`: 1 where
-    the answer was correct (flexible), else 0; and `form-<seed>`: 1 where it had the form after GRPO. Behind an accuracy stand its difference in points to
-    the stage before it and the exact McNemar p, not adjusted for the number of seeds. Raises
-    FileNotFoundError, and ValueError that says what is wrong with the file.
+    The file has the columns `id`, `base` and for each seed `sft-<seed>` and `grpo-<seed>`: 1 where the answer was correct
+    (flexible), else 0; and `form-<seed>`: 1 where it had the form after GRPO. Behind an accuracy stand its difference in points
+    to the stage before it and the exact McNemar p, not adjusted for the number of seeds. Raises FileNotFoundError, and
+    ValueError that says what is wrong with the file.
     """
     verdicts, seeds = _read_verdicts(verdicts_csv)
     base = _percent(verdicts["base"].mean())
