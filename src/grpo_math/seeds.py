@@ -1,7 +1,7 @@
 """Train and evaluate several seeds through the notebooks, as `make seeds` does, and write down who solved what.
 
 One training seed is a comparison of checkpoints; a claim about the method needs several. `results/tiny-seeds/verdicts.csv` has
-a row an item, a 0/1 column a checkpoint (flexible extraction) and one for the form after GRPO; the README's table is made from it.
+a row an item, a 0/1 column a checkpoint (flexible extraction) and one for the form after GRPO: the README's table shows them.
 """
 
 import argparse
