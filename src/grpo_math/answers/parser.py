@@ -179,8 +179,9 @@ class _Parser:
             elif self.kind == "word" and value[0] != "text":
                 return self.unit(value)
             elif self.starts_factor():
+                bracketed = self.kind == "op"
                 right = self.power()
-                value = self.mixed(value, right)
+                value = _times(value, right) if bracketed else self.mixed(value, right)
             else:
                 return value
 

@@ -102,6 +102,7 @@ def judge(answer: str, gold: str) -> Verdict:
     wanted = _read_gold(gold)
     if wanted.problem:
         return Verdict(None, "ungradable gold", answer, gold)
+    answer = _shortened(answer)
     if len(answer) > MAX_ANSWER:
         return Verdict(False, "over budget", answer, gold)
     if not answer.strip():
@@ -150,13 +151,17 @@ def _compare(answer: _Reading, gold: _Reading) -> tuple[bool, str]:
 
 def _read_gold(gold: str, grouped: bool = True) -> _Reading:
     """The reading of a gold answer; its problem is empty where it can be graded, by its type or by its text."""
-    if len(gold) > MAX_ANSWER:
-        gold = extract_boxed(gold) or gold
+    gold = _shortened(gold)
     reading = _read(gold, grouped)
     prose = len(reading.text.split("\0")) > MAX_PROSE and (reading.node is None or reading.node[0] == "text")
     if reading.problem == "unparsed" and not prose and reading.text and _balanced(gold):
         return reading._replace(problem="")
     return reading._replace(problem=reading.problem or "prose" * prose)
+
+
+def _shortened(text: str) -> str:
+    """The text, or the box in it where it is longer than an answer may be."""
+    return text if len(text) <= MAX_ANSWER else extract_boxed(text) or text
 
 
 def _balanced(text: str) -> bool:
