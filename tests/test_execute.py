@@ -94,8 +94,9 @@ def test_verdicts_of_several_seeds(tmp_path, monkeypatch):
     write_run(tmp_path, "one", verdicts)
     write_run(tmp_path, "two", verdicts | {"sft": [False, True, False]})
     table = seeds.collect_verdicts({0: "one", 1: "two"})
-    assert list(table) == ["id", "base", "sft-0", "grpo-0", "sft-1", "grpo-1"]
+    assert list(table) == ["id", "base", "sft-0", "grpo-0", "form-0", "sft-1", "grpo-1", "form-1"]
     assert table["sft-1"].tolist() == [0, 1, 0] and table["grpo-1"].tolist() == [1, 1, 1]
+    assert table["form-0"].tolist() == [1, 1, 1]
     write_run(tmp_path, "three", verdicts, ids="xyz")
     with pytest.raises(ValueError, match="Run 'three' was measured on other items"):
         seeds.collect_verdicts({0: "one", 2: "three"})
