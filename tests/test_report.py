@@ -212,7 +212,13 @@ def test_results_table(run):
         "2.5%",
         "30",
     ]
-    assert list(report.results_table(run, ("sft",))["checkpoint"]) == ["+ SFT"]
+
+
+def test_a_run_without_sft_compares_base_and_grpo(run):
+    (run / "samples" / "sft.jsonl").unlink()
+    assert list(report.results_table(run)["checkpoint"]) == ["base (plain prompt)", "+ GRPO"]
+    assert report.results_markdown(run).count("\n- **") == 1 and list(report.save_summary(run)) == ["base", "grpo"]
+    assert len(figures.plot_accuracy(run).axes[0].get_xticks()) == 2
 
 
 def test_results_markdown_has_a_table_and_three_comparisons(run):

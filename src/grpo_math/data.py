@@ -11,6 +11,7 @@ from datasets import Dataset
 
 from grpo_math.formats import get_format
 from grpo_math.recipes import Recipe
+from grpo_math.runs import project_root
 from grpo_math.tiny.corpus import WAYS
 from grpo_math.tiny.problems import Difficulty, Problem, generate
 
@@ -58,8 +59,9 @@ def load_sft_examples(recipe: Recipe, seed: int) -> Dataset:
     return Dataset.from_list(rows)
 
 
-def load_priming_examples(recipe: Recipe, path: Path = PRIMING_FILE) -> Dataset:
+def load_priming_examples(recipe: Recipe, path: Path | None = None) -> Dataset:
     """The curated examples that prime the format. ValueError names the line of a damaged row."""
+    path = path or project_root() / PRIMING_FILE
     rows = []
     for number, line in enumerate(path.read_text().splitlines(), start=1):
         try:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from grpo_math.report import CHECKPOINTS, EXTRACTIONS, label_of, samples_of, summarise
+from grpo_math.report import EXTRACTIONS, checkpoints_of, label_of, samples_of, summarise
 
 NOTEBOOKS = {
     "sft_metrics.csv": "01_SFT_pre-tuning.ipynb",
@@ -129,11 +129,12 @@ def _draw_accuracies(axes: Axes, summaries: Sequence[dict], extraction: str) -> 
         )
 
 
-def plot_accuracy(run_dir: Path | str, checkpoints: Sequence[str] = CHECKPOINTS) -> Figure:
+def plot_accuracy(run_dir: Path | str) -> Figure:
     """Accuracy of every checkpoint with Wilson 95 % whiskers: `figures/accuracy.png`.
 
     Strict extraction stands beside flexible. Raises as `read_samples`.
     """
+    checkpoints = checkpoints_of(run_dir)
     summaries = [summarise(samples_of(run_dir, name)) for name in checkpoints]
     counts = " or ".join(f"{n:,}" for n in sorted({s["n"] for s in summaries}))
     with rc_context(STYLE):

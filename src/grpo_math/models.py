@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from grpo_math.formats import chat_template, get_format, plain_template
 from grpo_math.recipes import Lora, Recipe
@@ -32,26 +32,62 @@ def check_base(path: Path) -> None:
         )
 
 
+def compute_dtype(recipe: Recipe) -> torch.dtype:
+    """The precision of the forward pass: bf16 from compute capability 8 on, fp16 below it (a T4 has no bf16), else float32."""
+    if recipe.precision == "float32" or not torch.cuda.is_available():
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.get_device_capability() >= (8, 0) else torch.float16
+
+
 def load_base(recipe: Recipe, root: Path, backend: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The recipe's base model in float32 and its tokenizer with the recipe's chat template; left-padded for generation."""
+    """The recipe's base model and its tokenizer with the recipe's chat template; left-padded for generation.
+
+    4-bit weights, where the recipe has them, need a GPU; on a CPU the same recipe loads in float32.
+    """
     name = recipe.base_model
     if name.startswith("data/"):  # made by this repo; anything else is a hub id
         check_base(root / name)
         name = str(root / name)
-    if backend == "unsloth":
-        from unsloth import FastLanguageModel
-
-        model, tokenizer = FastLanguageModel.from_pretrained(
-            name, max_seq_length=recipe.max_length, dtype=torch.float32, load_in_4bit=False, use_gradient_checkpointing=False
-        )
-    else:
-        model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(name)
+    load = _load_with_unsloth if backend == "unsloth" else _load_with_transformers
+    model, tokenizer = load(name, recipe, recipe.load_in_4bit and torch.cuda.is_available())
     torch.set_num_threads(min(MOST_THREADS, torch.get_num_threads()))
     tokenizer.padding_side = "left"
     fmt = get_format(recipe.format)
     tokenizer.chat_template = plain_template(fmt) if recipe.template == "plain" else chat_template(fmt, recipe.system_prompt)
+    end_turns(tokenizer)
     return model, tokenizer
+
+
+def end_turns(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Make the end of a turn the end of a text, and padding another token: else a model that pads never learns to stop."""
+    if "<|im_end|>" in tokenizer.get_vocab():
+        tokenizer.eos_token = "<|im_end|>"
+    if tokenizer.pad_token is None or tokenizer.pad_token == tokenizer.eos_token:
+        tokenizer.pad_token = "<|endoftext|>"
+
+
+def _load_with_unsloth(name: str, recipe: Recipe, in_4bit: bool) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    from unsloth import FastLanguageModel
+
+    return FastLanguageModel.from_pretrained(
+        name,
+        max_seq_length=recipe.max_length,
+        dtype=compute_dtype(recipe),
+        load_in_4bit=in_4bit,
+        use_gradient_checkpointing="unsloth" if torch.cuda.is_available() else False,
+    )
+
+
+def _load_with_transformers(name: str, recipe: Recipe, in_4bit: bool) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    dtype, settings = compute_dtype(recipe), {}
+    if in_4bit:
+        settings["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype, bnb_4bit_use_double_quant=True
+        )
+    if torch.cuda.is_available():
+        settings["device_map"] = {"": 0}
+    model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, **settings)
+    return model, AutoTokenizer.from_pretrained(name)
 
 
 def add_adapter(model: PreTrainedModel, lora: Lora, backend: str, seed: int) -> PreTrainedModel:
@@ -66,7 +102,7 @@ def add_adapter(model: PreTrainedModel, lora: Lora, backend: str, seed: int) -> 
             lora_dropout=lora.dropout,
             target_modules=list(lora.target_modules),
             random_state=seed,
-            use_gradient_checkpointing=False,
+            use_gradient_checkpointing="unsloth" if torch.cuda.is_available() else False,
         )
     from peft import LoraConfig, get_peft_model
 

@@ -77,6 +77,12 @@ def read_samples(path: Path | str) -> list[dict]:
     return rows
 
 
+def checkpoints_of(run_dir: Path | str) -> tuple[str, ...]:
+    """The checkpoints of a run: base, sft and grpo, or base and grpo where the recipe has no supervised stage."""
+    measured = tuple(name for name in CHECKPOINTS if (Path(run_dir) / "samples" / f"{name}.jsonl").is_file())
+    return measured if measured == ("base", "grpo") else CHECKPOINTS
+
+
 def samples_of(run_dir: Path | str, checkpoint: str) -> list[dict]:
     return read_samples(Path(run_dir) / "samples" / f"{checkpoint}.jsonl")
 
@@ -219,13 +225,13 @@ def _results_frame(samples: dict[str, list[dict]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def results_table(run_dir: Path | str, checkpoints: Sequence[str] = CHECKPOINTS) -> pd.DataFrame:
+def results_table(run_dir: Path | str) -> pd.DataFrame:
     """One row a checkpoint, as text to be read.
 
     Accuracies stand with their Wilson 95 % intervals. Flexible: a correct final answer anywhere it
     is clearly given; strict: only in the required form. Raises as `read_samples`.
     """
-    return _results_frame({name: samples_of(run_dir, name) for name in checkpoints})
+    return _results_frame({name: samples_of(run_dir, name) for name in checkpoints_of(run_dir)})
 
 
 def _verdict(difference: PairedDifference, same_prompt: bool) -> str:
@@ -254,8 +260,8 @@ def results_markdown(run_dir: Path | str) -> str:
     three comparisons. "improved" needs an interval above 0 and the same prompts on both sides.
     Raises as `read_samples` and `compare`.
     """
-    samples = {name: samples_of(run_dir, name) for name in CHECKPOINTS}
-    pairs = [("base", "sft"), ("sft", "grpo"), ("base", "grpo")]
+    samples = {name: samples_of(run_dir, name) for name in checkpoints_of(run_dir)}
+    pairs = [pair for pair in (("base", "sft"), ("sft", "grpo"), ("base", "grpo")) if set(pair) <= set(samples)]
     differences = [compare(samples[before], samples[after])["flexible"] for before, after in pairs]
     adjusted = holm([difference.p_value for difference in differences])
     lines = []
@@ -267,9 +273,9 @@ def results_markdown(run_dir: Path | str) -> str:
     return f"{table}\n\nOn the same problems, by flexible accuracy:\n\n" + "\n".join(lines) + "\n"
 
 
-def save_summary(run_dir: Path | str, checkpoints: Sequence[str] = CHECKPOINTS) -> dict[str, dict]:
+def save_summary(run_dir: Path | str) -> dict[str, dict]:
     """Write `evaluation.json`: the summary of every checkpoint, computed from its samples."""
-    summary = {name: summarise(samples_of(run_dir, name)) for name in checkpoints}
+    summary = {name: summarise(samples_of(run_dir, name)) for name in checkpoints_of(run_dir)}
     (Path(run_dir) / "evaluation.json").write_text(json.dumps(summary, indent=2) + "\n")
     return summary
 

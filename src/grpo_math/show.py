@@ -33,7 +33,7 @@ def pairs_markdown(pairs: Sequence[tuple[dict, dict]]) -> str:
     """Pairs of samples of one problem, the earlier checkpoint first."""
     if not pairs:
         return "*none*"
-    return "\n\n".join(
+    return "\n\n---\n\n".join(
         f"**{a['question']}**\n\n" + "\n".join(f"{s['checkpoint']}: *{_mark(s)}*\n{_quoted(s['completion'])}" for s in (a, b))
         for a, b in pairs
     )

@@ -15,18 +15,14 @@ from tqdm import tqdm
 from transformers import PrinterCallback, Trainer, TrainerCallback
 from trl import GRPOConfig, SFTConfig
 
+from grpo_math.models import compute_dtype
 from grpo_math.recipes import Recipe, Sft
 from grpo_math.runs import latest_checkpoint
 
 log = logging.getLogger(__name__)
 
-# What both trainers are told: float32 on a CPU, and every default that would otherwise be a library's.
+# What both trainers are told, and every default that would otherwise be a library's.
 COMMON = {
-    "use_cpu": True,
-    "bf16": False,
-    "fp16": False,
-    "dataloader_pin_memory": False,
-    "gradient_checkpointing": False,
     "lr_scheduler_type": "linear",
     "weight_decay": 0.0,
     "optim": "adamw_torch",
@@ -36,13 +32,26 @@ COMMON = {
 }
 
 
+def device_args(recipe: Recipe) -> dict[str, bool]:
+    """Where and how precisely to train: chosen once, passed explicitly, because TRL's own default is bf16."""
+    dtype, on_gpu = compute_dtype(recipe), torch.cuda.is_available()
+    return {
+        "use_cpu": not on_gpu and not torch.backends.mps.is_available(),
+        "bf16": dtype is torch.bfloat16,
+        "fp16": dtype is torch.float16,
+        "dataloader_pin_memory": on_gpu,
+        "gradient_checkpointing": on_gpu,
+    }
+
+
 def sft_config(recipe: Recipe, stage: Sft, output_dir: Path, seed: int, report_to: list[str]) -> SFTConfig:
     """TRL's settings for one supervised stage; the loss is on the completion only."""
     return SFTConfig(
         output_dir=str(output_dir),
         seed=seed,
         num_train_epochs=stage.epochs,
-        per_device_train_batch_size=stage.batch_size,
+        per_device_train_batch_size=stage.micro_batch or stage.batch_size,
+        gradient_accumulation_steps=stage.batch_size // (stage.micro_batch or stage.batch_size),
         learning_rate=stage.learning_rate,
         warmup_steps=stage.warmup_steps,
         max_length=recipe.max_length,
@@ -51,6 +60,7 @@ def sft_config(recipe: Recipe, stage: Sft, output_dir: Path, seed: int, report_t
         logging_steps=1,
         save_steps=20,
         report_to=report_to,
+        **device_args(recipe),
         **COMMON,
     )
 
@@ -59,6 +69,8 @@ def grpo_config(recipe: Recipe, output_dir: Path, seed: int, report_to: list[str
     """TRL's settings for GRPO: a rollout's completions are shared out evenly to its updates. One row is logged a rollout."""
     plan = recipe.grpo
     updates = plan.updates_per_rollout
+    update_size = plan.prompts_per_rollout * plan.num_generations // updates
+    micro = plan.micro_batch or update_size
     return GRPOConfig(
         output_dir=str(output_dir),
         seed=seed,
@@ -66,9 +78,9 @@ def grpo_config(recipe: Recipe, output_dir: Path, seed: int, report_to: list[str
         learning_rate=plan.learning_rate,
         warmup_steps=plan.warmup_steps,
         max_grad_norm=plan.max_grad_norm,
-        per_device_train_batch_size=plan.prompts_per_rollout * plan.num_generations // updates,
-        gradient_accumulation_steps=1,
-        steps_per_generation=updates,
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=update_size // micro,
+        steps_per_generation=updates * (update_size // micro),
         num_generations=plan.num_generations,
         max_completion_length=plan.max_completion_length,
         temperature=plan.temperature,
@@ -85,6 +97,7 @@ def grpo_config(recipe: Recipe, output_dir: Path, seed: int, report_to: list[str
         log_completions=False,
         save_steps=plan.save_every * updates,
         report_to=report_to,
+        **device_args(recipe),
         **COMMON,
     )
 

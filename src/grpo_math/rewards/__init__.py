@@ -45,16 +45,20 @@ __all__ = [
 
 
 def reward_set(fmt: ReasoningFormat, kind: str = "sound") -> list[RewardFunction]:
-    """The reward functions of a run: "sound" is ours; "reference" holds public values, for comparison only.
+    """The reward functions of a run: "sound" and "graded" are ours; "reference" holds public values, for comparison only.
 
-    sound: a right answer earns 3 and loses at most 0.5; a wrong one in perfect form earns 1.5. reference: see `reference_set`.
-    Raises ValueError for any other kind.
+    sound: a right answer earns 3 and loses at most 0.5; a wrong one in perfect form earns 1.5. graded: these and `proximity`,
+    by which a number that is close earns more than one that is far. reference: see `reference_set`. Raises ValueError for any
+    other kind.
     """
+    sound = [correctness(fmt), exact_format(fmt), approximate_format(fmt)]
     if kind == "sound":
-        return [correctness(fmt), exact_format(fmt), approximate_format(fmt)]
+        return sound
+    if kind == "graded":
+        return [*sound, proximity(fmt)]
     if kind == "reference":
         return reference_set(fmt)
-    raise ValueError(f"There is no reward set {kind!r}; choose sound or reference.")
+    raise ValueError(f"There is no reward set {kind!r}; choose sound, graded or reference.")
 
 
 def margin(functions: Sequence[RewardFunction], weights: Sequence[float] | None = None) -> float:
