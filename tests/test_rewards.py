@@ -223,7 +223,7 @@ def test_the_reference_pays_off_by_one_more_than_another_notation_and_ours_does_
 
 
 def test_unknown_sets_are_refused():
-    with pytest.raises(ValueError, match="choose sound or reference"):
+    with pytest.raises(ValueError, match="choose sound, graded or reference"):
         rewards.reward_set(TAGS, "best")
     with pytest.raises(ValueError, match="no reference rewards for the format 'own'"):
         rewards.reward_set(ReasoningFormat("own", "<a>", "</a>", "<b>", "</b>", ""), "reference")
