@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "grpo_math"
-GROUND = {"formats", "answers", "stats", "runs"}
+GROUND = {"formats", "answers", "stats", "runs", "contamination"}
 LAYERS = [
     GROUND,
     {"tiny", "rewards", "recipes"},
-    {"data", "report", "figures", "tracking"},
+    {"sources", "report", "figures", "tracking"},
+    {"data"},
     {"models", "training", "evaluation", "show"},
     {"execute", "seeds"},
 ]

@@ -103,7 +103,7 @@ def test_a_damaged_priming_row_is_named(tmp_path):
     path = tmp_path / "priming.jsonl"
     path.write_text('{"id": "a", "problem": "p", "reasoning": "r", "answer": "1"}\n{"id": "b"}\n')
     with pytest.raises(ValueError, match="priming.jsonl, line 2 is damaged"):
-        data.load_priming_examples(TINY, path)
+        data.load_priming_examples(TINY, path=path)
 
 
 def test_the_prompt_is_a_prefix_of_the_conversation():

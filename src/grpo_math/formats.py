@@ -130,6 +130,11 @@ def get_format(name: str) -> ReasoningFormat:
     return FORMATS[name]
 
 
+def user_turn(question: str) -> list[dict[str, str]]:
+    """A conversation that asks the question."""
+    return [{"role": "user", "content": question}]
+
+
 def chat_template(fmt: ReasoningFormat, system_prompt: str | None = None) -> str:
     """A ChatML template in Jinja whose generation prompt opens the working.
 

@@ -51,11 +51,22 @@ def load_base(recipe: Recipe, root: Path, backend: str) -> tuple[PreTrainedModel
     load = _load_with_unsloth if backend == "unsloth" else _load_with_transformers
     model, tokenizer = load(name, recipe, recipe.load_in_4bit and torch.cuda.is_available())
     torch.set_num_threads(min(MOST_THREADS, torch.get_num_threads()))
+    return model, prepare_tokenizer(tokenizer, recipe)
+
+
+def load_tokenizer(recipe: Recipe, root: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of `load_base` alone: enough to count tokens before a model is loaded."""
+    local = recipe.base_model.startswith("data/")
+    return prepare_tokenizer(AutoTokenizer.from_pretrained(str(root / recipe.base_model) if local else recipe.base_model), recipe)
+
+
+def prepare_tokenizer(tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> PreTrainedTokenizerBase:
+    """The tokenizer with the recipe's chat template, left padding, and turns that end."""
     tokenizer.padding_side = "left"
     fmt = get_format(recipe.format)
     tokenizer.chat_template = plain_template(fmt) if recipe.template == "plain" else chat_template(fmt, recipe.system_prompt)
     end_turns(tokenizer)
-    return model, tokenizer
+    return tokenizer
 
 
 def end_turns(tokenizer: PreTrainedTokenizerBase) -> None:

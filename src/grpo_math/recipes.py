@@ -10,7 +10,12 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Source:
-    """Rows of a data set of the hub. rows: the reader that turns its columns into ours; limit: at most so many rows."""
+    """A data set on the hub and what is used of it.
+
+    path, config, split: as for `datasets.load_dataset`; a source whose split is "test" is held out as a whole.
+    rows: who reads a row, a name in `sources.READERS`. filters: names in `sources.FILTERS`, which work in this order after
+    those that always do. limit: at most so many rows are returned (None: all).
+    """
 
     path: str
     rows: str
@@ -18,6 +23,11 @@ class Source:
     split: str = "train"
     filters: tuple[str, ...] = ()
     limit: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"{self.path} ({f'config {self.config}, ' if self.config else ''}split {self.split})"
 
 
 @dataclass(frozen=True)
@@ -158,7 +168,7 @@ TINY = Recipe(
 )
 
 OPENR1 = Source("open-r1/OpenR1-Math-220k", "openr1")
-OPENR1_SOLUTIONS = replace(OPENR1, filters=("complete generations", "verified solutions", "half the context"))
+OPENR1_SOLUTIONS = replace(OPENR1, filters=("half the context",))
 OPENMATH = Source("unsloth/OpenMathReasoning-mini", "openmath", split="cot", filters=("numeric answers", "half the context"))
 DAPO = Source("open-r1/DAPO-Math-17k-Processed", "dapo", config="en", filters=("prompt length",))
 GSM8K = Source("openai/gsm8k", "gsm8k", config="main")
@@ -289,6 +299,6 @@ def shortened(recipe: Recipe) -> Recipe:
         recipe,
         priming=short(recipe.priming),
         sft=short(recipe.sft),
-        grpo=replace(recipe.grpo, rollouts=2, max_completion_length=min(64, recipe.grpo.max_completion_length), eval_problems=4),
+        grpo=replace(recipe.grpo, rollouts=2, prompts_per_rollout=2, max_completion_length=64, eval_problems=4),
         evaluation=replace(recipe.evaluation, problems=8, max_completion_length=64),
     )
