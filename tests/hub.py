@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from unittest import mock
 from urllib.parse import parse_qs, unquote, urlsplit
 
 _REPO = r"(?P<owner>[^/]+)/(?P<name>[^/]+)"
@@ -53,13 +54,10 @@ class Hub:
 @contextmanager
 def hub_process(folder: Path, home: Path) -> Iterator[ProcessPoolExecutor]:
     """A process whose hub is `folder`: `submit(function, ...).result()` returns or raises what the function did there."""
-    spawn = multiprocessing.get_context("spawn")
-    with Hub(folder) as hub, ProcessPoolExecutor(1, spawn, _set_environment, (hub.environment(home),)) as pool:
+    with Hub(folder) as hub, ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        with mock.patch.dict(os.environ, hub.environment(home)):
+            pool.submit(int).result()  # the process starts with the first work, and inherits the variables
         yield pool
-
-
-def _set_environment(variables: dict[str, str]) -> None:
-    os.environ.update(variables)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -272,7 +272,7 @@ def test_without_a_network_the_cache_serves(call):
         (Source("openai/gsm9k", "gsm8k"), "gave no data set 'openai/gsm9k' .* Check its id"),
         (Source("openai--gsm8k", "gsm8k"), "Cannot have -- .* Correct the source's path, config or split"),
         (Source("openai/gsm8k", "gsm8k", "maine"), "config maine.* does not exist: .*'main', 'socratic'.* Correct the source's"),
-        (Source("openai/gsm8k", "gsm8k"), "does not exist: Config name is missing"),
+        (Source("openai/gsm8k", "gsm8k"), "does not exist: Config name is missing. .*'main', 'socratic'"),
         (Source("openai/gsm8k", "gsm8k", "main", "tests"), "split tests.* does not exist: .*'train', 'test'"),
         (Source("openai/gsm8k", "openr1", "main"), "has no column 'problem', only question, answer. Check that 'openr1'"),
         (Source("openai/gsm8k", "gsm9k", "main"), "There is no reader 'gsm9k' .* choose from: openr1, openmath, dapo"),

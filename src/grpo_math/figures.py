@@ -154,14 +154,16 @@ def plot_accuracy(run_dir: Path | str) -> Figure:
 
 
 def plot_sft(run_dir: Path | str) -> Figure:
-    """The SFT loss over the optimiser steps: `figures/sft.png`.
+    """The SFT loss over the optimiser steps, of priming where that is the only stage: `figures/sft.png`.
 
     Raises FileNotFoundError that names the notebook, ValueError where the file is damaged or no
     loss was logged.
     """
-    loss = _measured(_read_metrics(run_dir, "sft_metrics.csv"), "loss")
+    primed_only = not (Path(run_dir) / "sft_metrics.csv").is_file() and (Path(run_dir) / "priming_metrics.csv").is_file()
+    name = "priming_metrics.csv" if primed_only else "sft_metrics.csv"
+    loss = _measured(_read_metrics(run_dir, name), "loss")
     if loss.empty:
-        raise ValueError(f"{Path(run_dir) / 'sft_metrics.csv'} has no value in a column 'loss', so there is no curve to draw.")
+        raise ValueError(f"{Path(run_dir) / name} has no value in a column 'loss', so there is no curve to draw.")
     with rc_context(STYLE):
         figure = _new_figure(3.3)
         axes = figure.add_subplot()

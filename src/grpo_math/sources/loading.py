@@ -1,8 +1,9 @@
 """The loading: a data set from the hub, the part of it that is wanted, its rows read and filtered."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import httpx
@@ -83,27 +84,26 @@ def _download(source: Source) -> Dataset:
         return load_dataset(source.path, source.config, split=source.split)
     except (ConnectionError, httpx.HTTPError) as error:
         raise ConnectionError(
-            f"{source.name} is not in the cache, and the hub at {config.HF_ENDPOINT} cannot be reached ({_first_line(error)}). "
+            f"{source.name} is not in the cache, and the hub at {config.HF_ENDPOINT} cannot be reached ({_brief(error)}). "
             "Check the network, HF_ENDPOINT and HF_HUB_OFFLINE and run again; the recipe `tiny` needs no network."
         ) from error
     except FileNotFoundError as error:
         raise ValueError(
-            f"The hub at {config.HF_ENDPOINT} gave no data set {source.path!r} ({_first_line(error)}). Check its id; where it is "
+            f"The hub at {config.HF_ENDPOINT} gave no data set {source.path!r} ({_brief(error)}). Check its id; where it is "
             "private or gated, log in with `hf auth login`."
         ) from error
     except (DatasetGenerationError, ArrowInvalid) as error:
         raise ValueError(
-            f"A file of {source.name} is damaged or has no rows ({_first_line(error.__cause__ or error)}). Delete it with "
+            f"A file of {source.name} is damaged or has no rows ({_brief(error.__cause__ or error)}). Delete it with "
             f"`hf cache rm dataset/{source.path}` and run again."
         ) from error
     except ValueError as error:
-        raise ValueError(
-            f"{source.name} does not exist: {_first_line(error)} Correct the source's path, config or split."
-        ) from error
+        raise ValueError(f"{source.name} does not exist: {_brief(error)}. Correct the source's path, config or split.") from error
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _brief(error: BaseException) -> str:
+    """What an error says in its first two lines, as part of a sentence."""
+    return " ".join(str(error).splitlines()[:2]).rstrip(".") or type(error).__name__
 
 
 def _select(table: Dataset, source: Source, columns: list[str]) -> Dataset:
@@ -119,7 +119,7 @@ def _select(table: Dataset, source: Source, columns: list[str]) -> Dataset:
     return table.select_columns(columns)
 
 
-def _choose(questions: Iterator[str | None], source: Source, reader: Reader, held_out: bool, report: FilterReport) -> list[int]:
+def _choose(questions: Iterable[str | None], source: Source, reader: Reader, held_out: bool, report: FilterReport) -> list[int]:
     """The rows of the wanted part, one for each question, in the order of their ids."""
     part, unique = report.step("not held out" if held_out else "held out"), report.step("duplicates")
     rows: dict[str, int] = {}
@@ -128,7 +128,7 @@ def _choose(questions: Iterator[str | None], source: Source, reader: Reader, hel
             raise _damaged(source, row, f"`{reader.question}` is empty")
         identifier = question_id(question)
         elsewhere = source.split != "test" and _is_held_out(identifier) != held_out
-        if part.keeps(row, question[:60] if elsewhere else None):
+        if part.keeps(row, shorten(question, 60, placeholder=" ...") if elsewhere else None):
             first = rows.setdefault(identifier, row)
             unique.keeps(row, None if first == row else f"the question of row {first}")
     return [row for _, row in sorted(rows.items())]
