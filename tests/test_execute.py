@@ -52,7 +52,7 @@ def test_clean_outputs():
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (["--recipe", "tinny"], "There is no recipe 'tinny'. Set RECIPE to one of: tiny"),
+        (["--recipe", "tinny"], "There is no recipe 'tinny'. Set RECIPE to one of: qwen2.5"),
         (["--run", "a/b"], "RUN = 'a/b' is not a folder name"),
     ],
 )

@@ -4,8 +4,9 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+import torch
 
-from grpo_math import recipes, rewards, training
+from grpo_math import models, recipes, rewards, training
 from grpo_math.formats import get_format
 
 ALL = [pytest.param(recipe, id=name) for name, recipe in recipes.RECIPES.items()]
@@ -71,6 +72,30 @@ def test_facts_of_single_recipes():
     small = recipes.get_recipe("qwen2.5-0.5b-gsm8k")
     assert small.precision == "float32" and small.grpo.prompts_per_rollout * small.grpo.num_generations == 16
     assert recipes.get_recipe("qwen2.5-3b-gsm8k").load_in_4bit
+
+
+def test_a_recipe_for_a_gpu_refuses_a_cpu(monkeypatch):
+    monkeypatch.setattr(models.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(models.torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(RuntimeError, match="'qwen3-4b-dapo' needs a GPU and this machine shows none"):
+        models.check_device(recipes.get_recipe("qwen3-4b-dapo"))
+    models.check_device(recipes.get_recipe("qwen3-4b-dapo", trial=True))
+    models.check_device(recipes.TINY)
+
+
+# card: (capability, precision of a recipe that leaves it to the device)
+CARDS = {"T4": ((7, 5), torch.float16), "A100": ((8, 0), torch.bfloat16), "L4": ((8, 9), torch.bfloat16)}
+
+
+@pytest.mark.parametrize(("capability", "dtype"), CARDS.values(), ids=CARDS)
+def test_precision_follows_the_card_unless_the_recipe_says_float32(capability, dtype, monkeypatch):
+    monkeypatch.setattr(models.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(models.torch.cuda, "get_device_capability", lambda: capability)
+    assert models.compute_dtype(recipes.get_recipe("qwen3-4b-dapo")) is dtype
+    assert models.compute_dtype(recipes.get_recipe("qwen2.5-0.5b-gsm8k")) is torch.float32
+    args = training.device_args(recipes.get_recipe("qwen3-4b-dapo"))
+    assert (args["fp16"], args["bf16"]) == (dtype is torch.float16, dtype is torch.bfloat16)
+    assert not args["use_cpu"] and args["gradient_checkpointing"]
 
 
 def test_a_recipe_without_sft_says_where_to_go_on():

@@ -1,4 +1,4 @@
-"""Every reference recipe through all of its stages: the notebooks unchanged but for their parameters, a loopback hub, tiny models.
+"""Each reference recipe through all of its stages: the notebooks with other parameters, a loopback hub, tiny random models.
 
 The hub serves random models of the real architectures under the real names, and rows of our own in the real schemas.
 """

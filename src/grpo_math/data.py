@@ -119,9 +119,7 @@ def _curated(recipe: Recipe, path: Path, number: int, line: str) -> dict:
             "completion": completion,
         }
     except (json.JSONDecodeError, KeyError) as error:
-        raise ValueError(
-            f"{path}, line {number} is damaged ({error!r}). Restore it with `git checkout -- {path}`."
-        ) from error
+        raise ValueError(f"{path}, line {number} is damaged ({error!r}). Restore it with `git checkout -- {path}`.") from error
 
 
 def own_problem(question: str) -> Dataset:

@@ -39,11 +39,22 @@ def compute_dtype(recipe: Recipe) -> torch.dtype:
     return torch.bfloat16 if torch.cuda.get_device_capability() >= (8, 0) else torch.float16
 
 
+def check_device(recipe: Recipe) -> None:
+    """Refuse to train for days in silence: a CPU would take any recipe."""
+    if recipe.gpu and not torch.cuda.is_available() and not torch.backends.mps.is_available():
+        raise RuntimeError(
+            f"The recipe {recipe.name!r} needs a GPU and this machine shows none. Choose one (Colab: Runtime > Change runtime "
+            "type; Kaggle: Session options > Accelerator), set TRIAL = True for two steps of each stage, or RECIPE = 'tiny'."
+        )
+
+
 def load_base(recipe: Recipe, root: Path, backend: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The recipe's base model and its tokenizer with the recipe's chat template; left-padded for generation.
 
-    4-bit weights, where the recipe has them, need a GPU; on a CPU the same recipe loads in float32.
+    4-bit weights, where the recipe has them, need a GPU; a trial on a CPU loads in float32. RuntimeError where a recipe for a
+    GPU finds none.
     """
+    check_device(recipe)
     name = recipe.base_model
     if name.startswith("data/"):  # made by this repo; anything else is a hub id
         check_base(root / name)
