@@ -7,7 +7,7 @@ RUN ?= my-run
 SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow bench-verify lint seeds reference tiny-base clean
+.PHONY: help setup run test test-slow test-gpu bench-verify lint seeds reference tiny-base clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,9 @@ test: setup  ## Run the tests
 
 test-slow: setup  ## Run the tests that take minutes, the whole pipeline among them
 	$(BIN)/python -m pytest -m slow
+
+test-gpu: setup  ## Measure the recipes at full size, with random weights, under a T4's memory; writes results/gpu/ (needs a CUDA card)
+	$(BIN)/python -m pytest -m gpu
 
 bench-verify: setup  ## Compare the answer checker with Math-Verify and TRL's accuracy_reward
 	$(BIN)/pip install -q --disable-pip-version-check math-verify==0.9.0 antlr4-python3-runtime==4.13.2

@@ -2,16 +2,21 @@
 
 `Hub(folder)` serves every `folder/datasets/<owner>/<name>/...` and `folder/models/<owner>/<name>/...` with the few routes of
 the hub's HTTP API that reading needs: a repository's record, its file tree, and its files. Every revision is the newest one.
+Writing needs three more: make a repository, say how files are to be sent (always inside the commit), and commit.
+
+A file `.gated` in a repository's folder makes it gated: its record can be read, its files cannot. `.private` marks a private one.
 
 The libraries read the hub's address when they are imported, so whoever loads must be another process: `hub_process` starts
 one, and `Hub.environment` is what any process (a notebook's kernel, say) needs.
 """
 
+import base64
 import hashlib
 import json
 import multiprocessing
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -25,7 +30,10 @@ _REPO = r"(?P<owner>[^/]+)/(?P<name>[^/]+)"
 _RECORD = re.compile(rf"/api/(?P<kind>datasets|models)/{_REPO}(?:/revision/[^/]+)?")
 _TREE = re.compile(rf"/api/(?P<kind>datasets|models)/{_REPO}/tree/[^/]+(?:/(?P<path>.+))?")
 _PATHS = re.compile(rf"/api/(?P<kind>datasets|models)/{_REPO}/paths-info/[^/]+")
+_ACCESS = re.compile(rf"/api/(?P<kind>datasets|models)/{_REPO}/auth-check(?:/write)?")
+_UPLOAD = re.compile(rf"/api/(?P<kind>datasets|models)/{_REPO}/(?P<step>preupload|commit)/[^/]+")
 _FILE = re.compile(rf"/(?:(?P<kind>datasets)/)?{_REPO}/resolve/[^/]+/(?P<path>.+)")
+_MARKS = (".gated", ".private")  # for this hub alone: not among a repository's files
 
 
 class Hub:
@@ -35,7 +43,7 @@ class Hub:
         handler = type("Handler", (_Handler,), {"folder": folder})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = handler.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> "Hub":
         Thread(target=self._server.serve_forever, daemon=True).start()
@@ -61,7 +69,8 @@ def hub_process(folder: Path, home: Path) -> Iterator[ProcessPoolExecutor]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    folder: Path  # set by Hub
+    folder: Path  # this and the address are set by Hub
+    url: str
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:  # noqa: N802  the name that http.server calls
@@ -72,8 +81,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif found := _TREE.fullmatch(route):
             recursive = parse_qs(url.query).get("recursive", ["false"])[0].lower() == "true"
             self._in_repo(found, lambda repo: self._tree(repo, found["path"] or "", recursive))
+        elif found := _ACCESS.fullmatch(route):
+            self._in_repo(found, lambda _: self._json({}), gate=True)
         elif found := _FILE.fullmatch(route):
-            self._in_repo(found, lambda repo: self._file(repo, found["path"]))
+            self._in_repo(found, lambda repo: self._file(repo, found["path"]), gate=True)
         else:
             self._error("EntryNotFound", f"This hub has no route {route}.")
 
@@ -81,23 +92,58 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:  # noqa: N802
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-        if found := _PATHS.fullmatch(unquote(self.path)):
+        route = unquote(urlsplit(self.path).path)
+        if found := _PATHS.fullmatch(route):
             paths = parse_qs(body).get("paths", [])
             self._in_repo(found, lambda repo: self._json([_entry(repo, repo / p) for p in paths if (repo / p).exists()]))
+        elif route == "/api/repos/create":
+            self._create(json.loads(body))
+        elif found := _UPLOAD.fullmatch(route):
+            self._in_repo(found, lambda repo: getattr(self, f"_{found['step']}")(repo, body))
         else:
             self._error("EntryNotFound", f"This hub has no route {self.path}.")
 
-    def _in_repo(self, found: re.Match, answer) -> None:
-        repo = self.folder / (found["kind"] or "models") / found["owner"] / found["name"]
+    def _create(self, wanted: dict) -> None:
+        name = f"{wanted['organization']}/{wanted['name']}"
+        repo = self.folder / f"{wanted.get('type', 'model')}s" / name
         if repo.is_dir():
-            answer(repo)
+            self._error("", "You already created this repository", status=409, url=f"{self.url}/{name}")
         else:
+            repo.mkdir(parents=True)
+            if wanted.get("visibility") == "private":
+                (repo / ".private").touch()
+            self._json({"url": f"{self.url}/{name}", "name": name})
+
+    def _preupload(self, _: Path, body: str) -> None:
+        files = [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in json.loads(body)["files"]]
+        self._json({"files": files})
+
+    def _commit(self, repo: Path, body: str) -> None:
+        _, *changes = map(json.loads, body.splitlines())
+        for change in changes:
+            path = repo / change["value"]["path"]
+            if change["key"] == "file":
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(base64.b64decode(change["value"]["content"]))
+            else:
+                {"deletedFile": Path.unlink, "deletedFolder": shutil.rmtree}[change["key"]](path)
+        url = f"{self.url}/{repo.parent.name}/{repo.name}/commit/{_commit(repo)}"
+        self._json({"commitUrl": url, "commitOid": _commit(repo)})
+
+    def _in_repo(self, found: re.Match, answer, gate: bool = False) -> None:
+        repo = self.folder / (found["kind"] or "models") / found["owner"] / found["name"]
+        if not repo.is_dir():
             self._error("RepoNotFound", "Repository not found")
+        elif gate and (repo / ".gated").exists():
+            self._error("GatedRepo", f"Access to model {repo.parent.name}/{repo.name} is restricted", repo, status=403)
+        else:
+            answer(repo)
 
     def _tree(self, repo: Path, path: str, recursive: bool) -> None:
         folder = repo / path
         if folder.is_dir():
-            self._json([_entry(repo, entry) for entry in sorted(folder.rglob("*") if recursive else folder.iterdir())])
+            found = sorted(folder.rglob("*") if recursive else folder.iterdir())
+            self._json([_entry(repo, entry) for entry in found if entry.name not in _MARKS])
         else:
             self._error("EntryNotFound", "Entry not found", repo)
 
@@ -111,9 +157,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _json(self, value) -> None:
         self._send(200, json.dumps(value).encode(), "application/json", {})
 
-    def _error(self, code: str, message: str, repo: Path | None = None) -> None:
+    def _error(self, code: str, message: str, repo: Path | None = None, status: int = 404, **details: str) -> None:
         headers = {"X-Error-Code": code, "X-Error-Message": message} | ({"X-Repo-Commit": _commit(repo)} if repo else {})
-        self._send(404, json.dumps({"error": message}).encode(), "application/json", headers)
+        self._send(status, json.dumps({"error": message} | details).encode(), "application/json", headers)
 
     def _send(self, status: int, body: bytes, content_type: str, headers: dict[str, str]) -> None:
         self.send_response(status)
@@ -132,7 +178,7 @@ def _hash(path: Path) -> str:
 
 
 def _files(repo: Path) -> list[Path]:
-    return sorted(path for path in repo.rglob("*") if path.is_file())
+    return sorted(path for path in repo.rglob("*") if path.is_file() and path.name not in _MARKS)
 
 
 def _commit(repo: Path) -> str:
@@ -143,7 +189,8 @@ def _commit(repo: Path) -> str:
 
 def _record(repo: Path, name: str) -> dict:
     siblings = [{"rfilename": str(path.relative_to(repo))} for path in _files(repo)]
-    return {"id": name, "sha": _commit(repo), "private": False, "gated": False, "tags": [], "siblings": siblings}
+    marks = {"private": (repo / ".private").exists(), "gated": "manual" if (repo / ".gated").exists() else False}
+    return {"id": name, "sha": _commit(repo), **marks, "tags": [], "siblings": siblings}
 
 
 def _entry(repo: Path, path: Path) -> dict:

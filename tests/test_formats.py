@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from grpo_math import formats
-from grpo_math.formats import FORMATS, Parsed, chat_template, get_format, plain_prompt
+from grpo_math.answers import is_correct
+from grpo_math.formats import (
+    FEW_SHOT,
+    FORMATS,
+    NEXT_PROBLEM,
+    Parsed,
+    chat_template,
+    few_shot_prompt,
+    get_format,
+    plain_prompt,
+    question_prompt,
+)
 
 TAGS, XML, BOXED = (FORMATS[name] for name in ("tags", "xml", "boxed"))
 AWKWARD = (
@@ -167,6 +178,18 @@ def test_transformers_renders_the_same():
 def test_an_unknown_format_is_named_with_the_known_ones():
     with pytest.raises(ValueError, match="no format 'yaml'; choose one of tags, xml, boxed"):
         get_format("yaml")
+
+
+def test_the_few_shot_prompt_shows_right_answers_and_ends_with_the_question():
+    question = 'Find $\\frac{a}{"b"}$ in {braces}.\nNow.'
+    prompt = few_shot_prompt(question)
+    assert prompt.endswith(plain_prompt(question)) and prompt.count(NEXT_PROBLEM) == len(FEW_SHOT)
+    for problem, reasoning, answer in FEW_SHOT:
+        assert problem in prompt and is_correct(f"{reasoning} The answer is {answer}.", answer)
+
+
+def test_the_question_prompt_is_the_chat_without_a_system_turn():
+    assert question_prompt("6 * 7?") == "<|im_start|>user\n6 * 7?<|im_end|>\n<|im_start|>assistant\n"
 
 
 def test_the_plain_prompt():

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "grpo_math"
-GROUND = {"formats", "answers", "stats", "runs", "contamination"}
+GROUND = {"formats", "answers", "stats", "runs", "contamination", "hosts", "audit"}
 LAYERS = [
     GROUND,
-    {"tiny", "rewards", "recipes"},
+    {"tiny", "rewards", "recipes", "mirror"},
     {"sources", "report", "figures", "tracking"},
     {"data"},
     {"models", "training", "evaluation", "show"},
@@ -51,7 +51,7 @@ def test_nothing_imports_upward(path):
     assert not above, f"{path.name} imports {sorted(above)} from above"
 
 
-@pytest.mark.parametrize("module", ["rewards", "answers", "formats", "stats", "runs", "recipes"])
+@pytest.mark.parametrize("module", ["rewards", "answers", "formats", "stats", "runs", "recipes", "hosts", "mirror"])
 def test_the_light_modules_load_no_heavy_library(module):
     code = (
         f"import sys, grpo_math.{module}; "

@@ -3,6 +3,8 @@
 import json
 import re
 import statistics
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,9 +56,31 @@ class TestNotebook:
         address = f"{REPOSITORY.removeprefix('https://github.com/')}/blob/main/notebooks/{path.name}"
         assert first.count(address) == 2, "a Colab and a Kaggle badge"
 
+    def test_the_setup_cell_fetches_this_repository_and_is_the_same_everywhere(self, path):
+        setup = "".join(code_cells(path)[0]["source"])
+        assert f'"{REPOSITORY}"' in setup and setup == "".join(code_cells(NOTEBOOKS[0])[0]["source"])
+
     def test_one_parameters_cell_with_the_embedded_default(self, path):
         tagged = [cell for cell in load(path)["cells"] if "parameters" in cell["metadata"].get("tags", [])]
         assert len(tagged) == 1
         values = {}
         exec("".join(tagged[0]["source"]), values)
         assert get_recipe(values["RECIPE"]).name == "tiny" and values["RUN"] == "my-run" and values["BACKEND"] == "auto"
+
+
+def test_a_notebook_that_is_opened_alone_on_colab_fetches_the_project_once(tmp_path):
+    git = tmp_path / "bin" / "git"
+    git.parent.mkdir()
+    git.write_text(
+        f'#!/bin/sh\n[ "$1" = clone ] || exit 0\necho "$@" >> {tmp_path}/calls\nmkdir -p grpo-math\ncp -r {ROOT}/src grpo-math/\n'
+    )
+    git.chmod(0o755)
+    bare = "import sys; sys.path = [p for p in sys.path if not p.endswith('src')]\n"  # as on a machine without the package
+    code = bare + "".join(code_cells(NOTEBOOKS[0])[0]["source"]) + "\nprint(hosts.__file__)"
+    environment = {"PATH": f"{git.parent}:/usr/bin:/bin", "COLAB_RELEASE_TAG": "release-colab", "HOME": str(tmp_path)}
+    for _ in range(2):  # the second time as after a restart of the session
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "Host: colab." in done.stdout and "All libraries are there." in done.stdout
+        assert f"{tmp_path}/grpo-math/src/grpo_math/hosts/__init__.py" in done.stdout
+    assert (tmp_path / "calls").read_text() == f"clone --depth 1 {REPOSITORY} grpo-math\n"

@@ -8,6 +8,7 @@ import torch
 
 from grpo_math import models, recipes, rewards, training
 from grpo_math.formats import get_format
+from grpo_math.hosts import Device
 
 ALL = [pytest.param(recipe, id=name) for name, recipe in recipes.RECIPES.items()]
 
@@ -74,13 +75,56 @@ def test_facts_of_single_recipes():
     assert recipes.get_recipe("qwen2.5-3b-gsm8k").load_in_4bit
 
 
-def test_a_recipe_for_a_gpu_refuses_a_cpu(monkeypatch):
-    monkeypatch.setattr(models.torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(models.torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(RuntimeError, match="'qwen3-4b-dapo' needs a GPU and this machine shows none"):
-        models.check_device(recipes.get_recipe("qwen3-4b-dapo"))
-    models.check_device(recipes.get_recipe("qwen3-4b-dapo", trial=True))
-    models.check_device(recipes.TINY)
+# device: (hardware, 4-bit weights, LoRA rank, completion tokens) of qwen3-4b-dapo
+DEVICES = {
+    "T4": (Device("cuda", "Tesla T4", 14.6, (7, 5)), ("T4, 16 GB", True, 16, 512)),
+    "L4": (Device("cuda", "NVIDIA L4", 22.2, (8, 9)), ("L4, A10 or better, 24 GB", False, 32, 1024)),
+    "A100 40": (Device("cuda", "A100-SXM4-40GB", 39.4, (8, 0)), ("L4, A10 or better, 24 GB", False, 32, 1024)),
+    "H100": (Device("cuda", "H100 80GB HBM3", 79.2, (9, 0)), ("A100 or H100, 80 GB", False, 32, 2048)),
+    "Mac": (Device("mps", "Apple M3 Max", 36.0), ("Apple Silicon, 32 GB", False, 16, 512)),
+    "too small": (Device("cuda", "GTX 1660", 5.8, (7, 5)), ("T4, 16 GB", True, 16, 512)),
+    "CPU": (Device("cpu", "x86_64", 24.0), ("Apple Silicon, 32 GB", False, 16, 512)),
+}
+
+
+@pytest.mark.parametrize(("device", "expected"), DEVICES.values(), ids=DEVICES)
+def test_the_variant_follows_the_device_and_says_so(device, expected, capsys):
+    recipe = recipes.for_device(recipes.get_recipe("qwen3-4b-dapo"), device)
+    assert (recipe.hardware, recipe.load_in_4bit, recipe.lora.rank, recipe.grpo.max_completion_length) == expected
+    assert recipe.lora.alpha == 2 * recipe.lora.rank
+    assert recipe.evaluation.max_completion_length == 2 * recipe.grpo.max_completion_length
+    assert capsys.readouterr().out == f"qwen3-4b-dapo for {expected[0]}, because the device is {device}.\n"
+
+
+VARIANTS = [pytest.param(r, v, id=f"{name}-{v.hardware}") for name, r in recipes.RECIPES.items() for v in r.variants]
+
+
+@pytest.mark.parametrize(("recipe", "variant"), VARIANTS)
+def test_a_variant_leaves_every_batch_as_it_is(recipe, variant):
+    fitted = recipes.for_device(recipe, Device(variant.kind, "a card", variant.memory_gb, (8, 0)))
+    assert fitted.hardware == variant.hardware
+    config, plan = training.grpo_config(fitted, Path("out"), 0, []), recipe.grpo
+    assert config.generation_batch_size == plan.prompts_per_rollout * plan.num_generations
+    assert config.learning_rate == plan.learning_rate and config.max_steps == plan.rollouts * plan.updates_per_rollout
+    for stage in filter(None, (fitted.priming, fitted.sft)):
+        config = training.sft_config(fitted, stage, Path("out"), 0, [])
+        assert config.per_device_train_batch_size * config.gradient_accumulation_steps == stage.batch_size
+    assert fitted.grpo.max_completion_length < fitted.max_length
+
+
+@pytest.mark.parametrize("recipe", [param for param in ALL if param.values[0].variants])
+def test_the_record_holds_the_values_of_a_t4(recipe):
+    on_a_t4 = recipes.for_device(recipe, DEVICES["T4"][0])
+    assert on_a_t4 == dataclasses.replace(recipe, hardware="T4, 16 GB")
+
+
+def test_the_tiny_recipe_and_a_trial_run_anywhere():
+    cpu = DEVICES["CPU"][0]
+    for recipe in (recipes.TINY, recipes.get_recipe("qwen3-4b-dapo", trial=True)):
+        assert recipes.for_device(recipe, cpu) is recipe and not recipe.needs.gpu
+    assert all(
+        recipe.needs.gpu and recipe.needs.model == recipe.base_model for recipe in recipes.RECIPES.values() if recipe.variants
+    )
 
 
 # card: (capability, precision of a recipe that leaves it to the device)

@@ -1,6 +1,7 @@
 """The public data sets through the real `load_dataset`, against a hub on the loopback address."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -227,6 +228,14 @@ def test_training_and_held_out_rows_share_no_question(call, source):
     assert not set(training["id"]) & set(held_out["id"])
     assert all(is_held_out(question) for question in by_question(held_out))
     assert not any(is_held_out(question) for question in by_question(training))
+
+
+def test_the_stages_of_one_source_share_no_question(call):
+    sft, grpo = (
+        {row["id"] for row in call(load_prompts, replace(OPENR1, filters=(half,)))[0]} for half in ("SFT's half", "GRPO's half")
+    )
+    both = {row["id"] for row in call(load_prompts, OPENR1)[0]}
+    assert sft and grpo and not sft & grpo and sft | grpo == both
 
 
 def test_the_held_out_part_is_the_same_everywhere(call):

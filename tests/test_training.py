@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from grpo_math import data, evaluation, formats, models, rewards, runs, training
+from grpo_math import data, evaluation, formats, models, recipes, rewards, runs, training
+from grpo_math.hosts import Device
 from grpo_math.recipes import TINY
 
 ROOT = Path(__file__).parents[1]
@@ -57,6 +58,75 @@ def test_metrics_file_keeps_everything_and_drops_what_a_resumed_run_does_again(t
 def rows(path: Path) -> list[dict]:
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    ("skipped", "expected"),
+    {
+        "none": ([False, False], "2 updates applied, 0 skipped"),
+        "some": ([True, True, False], "1 updates applied, 2 skipped"),
+        "nothing was left to do": ([], "0 updates applied, 0 skipped"),
+        "all": ([True, True], RuntimeError),
+    }.values(),
+)
+def test_updates_that_fp16_skipped_are_counted_and_none_at_all_is_an_error(skipped, expected, capsys):
+    accelerator, logs = SimpleNamespace(), {}
+    updates = training.Updates(accelerator)
+    for accelerator.optimizer_step_was_skipped in skipped:
+        updates.on_optimizer_step(None, None, None)
+    updates.on_log(None, None, None, logs=logs)
+    assert logs["skipped_updates"] == sum(skipped)
+    if expected is RuntimeError:
+        with pytest.raises(RuntimeError, match="All 2 updates were skipped: .* nothing was learned"):
+            updates.report()
+    else:
+        updates.report()
+        assert capsys.readouterr().out.strip() == expected
+
+
+def test_a_completion_ends_before_the_stop_text():
+    model, tokenizer = models.load_base(TINY, ROOT, "peft")
+    prompts = evaluation.render_prompts(tokenizer, data.load_problems(TINY, "dev", 4), "plain")
+    whole = evaluation.generate_completions(model, tokenizer, prompts, 60, 4, progress=False)
+    cut = evaluation.generate_completions(model, tokenizer, prompts, 60, 4, progress=False, stop="=")
+    for (text, tokens, _), (short, fewer, truncated) in zip(whole, cut):
+        assert "=" in text and short == text.split("=")[0] and not truncated and fewer <= tokens
+    with pytest.raises(ValueError, match="no prompt style 'bare'; choose one of chat, plain, few-shot, question"):
+        evaluation.render_prompts(tokenizer, data.load_problems(TINY, "dev", 1), "bare")
+
+
+def test_questions_of_the_test_set_that_are_trained_on_are_found():
+    small = dataclasses.replace(TINY, evaluation=dataclasses.replace(TINY.evaluation, problems=20))
+    test, trained = data.load_problems(small, "test", 20), data.load_problems(small, "grpo", 20)
+    assert data.check_contamination(small, trained, None).matches["exact duplicate"] == {}
+    leaked = data.check_contamination(small, trained, test.select([3, 7]))
+    assert leaked.matches["exact duplicate"] == {3: 20, 7: 21}
+
+
+@pytest.mark.parametrize(("name", "value"), {"chat_template": "{{ messages }}", "eos_token": "<|endoftext|>"}.items())
+def test_an_adapter_is_asked_as_it_was_trained(name, value, tmp_path):
+    tokenizer = models.load_tokenizer(TINY, ROOT)
+    tokenizer.save_pretrained(tmp_path / "sft" / "adapter")
+    models.check_tokenizer(tokenizer, tmp_path / "sft" / "adapter")
+    setattr(tokenizer, name, value)
+    with pytest.raises(ValueError, match=f"The adapter in sft/adapter was trained with another {name} than"):
+        models.check_tokenizer(tokenizer, tmp_path / "sft" / "adapter")
+
+
+def test_on_apple_silicon_both_stages_train_through_peft_on_mps(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    asked = {}
+    monkeypatch.setattr(models.AutoModelForCausalLM, "from_pretrained", lambda name, **settings: asked.update(settings))
+    recipe = recipes.for_device(recipes.get_recipe("qwen3-4b-engine"), Device("mps", "Apple M3 Max", 36.0))
+    monkeypatch.setattr(
+        models.AutoTokenizer, "from_pretrained", lambda name: SimpleNamespace(get_vocab=dict, pad_token="<p>", eos_token="<e>")
+    )
+    models.load_base(recipe, ROOT, runs.choose_backend("auto", "mps"))
+    assert asked == {"dtype": torch.float32, "device_map": {"": "mps"}}
+    args = training.device_args(recipe)
+    assert not args["use_cpu"] and not args["fp16"] and not args["bf16"]
+    with pytest.raises(ValueError, match="On Apple Silicon Unsloth has no GRPO: set BACKEND = 'auto' or 'peft'"):
+        runs.choose_backend("unsloth", "mps")
 
 
 def test_grpo_settings_add_up():

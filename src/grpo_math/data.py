@@ -13,6 +13,7 @@ from typing import Any
 
 from datasets import Dataset
 
+from grpo_math.contamination import Contamination, contamination_report
 from grpo_math.formats import get_format, user_turn
 from grpo_math.recipes import Recipe
 from grpo_math.runs import project_root
@@ -120,6 +121,16 @@ def _curated(recipe: Recipe, path: Path, number: int, line: str) -> dict:
         }
     except (json.JSONDecodeError, KeyError) as error:
         raise ValueError(f"{path}, line {number} is damaged ({error!r}). Restore it with `git checkout -- {path}`.") from error
+
+
+def check_contamination(recipe: Recipe, *training: Dataset | None) -> Contamination:
+    """Compare the questions that a stage trains on with those of the recipe's test set (`contamination_report`).
+
+    Reads the questions of the test set and nothing else of it.
+    """
+    questions = [messages[-1]["content"] for rows in training if rows for messages in rows["prompt"]]
+    test = load_problems(recipe, "test", recipe.evaluation.problems)
+    return contamination_report(questions, [messages[-1]["content"] for messages in test["prompt"]])
 
 
 def own_problem(question: str) -> Dataset:

@@ -14,15 +14,20 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from grpo_math.answers import extract_answer, is_correct
-from grpo_math.formats import ReasoningFormat, get_format, plain_prompt
+from grpo_math.formats import NEXT_PROBLEM, ReasoningFormat, few_shot_prompt, get_format, plain_prompt, question_prompt
 from grpo_math.recipes import Recipe
 from grpo_math.stats import wilson_interval
 
+# A model's prompts without a word about the form; any other style is "chat".
+OWN_PROMPTS = {"plain": plain_prompt, "few-shot": few_shot_prompt, "question": question_prompt}
+
 
 def render_prompts(tokenizer: PreTrainedTokenizerBase, rows: Dataset, style: str) -> list[str]:
-    """The text that the model continues: "chat" by the chat template, "plain" as a base model reads it."""
-    if style == "plain":
-        return [plain_prompt(messages[-1]["content"]) for messages in rows["prompt"]]
+    """The text that the model continues: "chat" by the chat template, or one of OWN_PROMPTS. ValueError for another style."""
+    if style in OWN_PROMPTS:
+        return [OWN_PROMPTS[style](messages[-1]["content"]) for messages in rows["prompt"]]
+    if style != "chat":
+        raise ValueError(f"There is no prompt style {style!r}; choose one of chat, {', '.join(OWN_PROMPTS)}.")
     return [tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True) for messages in rows["prompt"]]
 
 
@@ -35,12 +40,14 @@ def generate_completions(
     batch_size: int,
     temperature: float = 0.0,
     progress: bool = True,
+    stop: str | None = None,
 ) -> list[tuple[str, int, bool]]:
     """One completion a prompt as (text, tokens, truncated); greedy at temperature 0. Prompts of like length share a batch.
 
-    A completion ends at the end of the turn or of the text; one that reached neither is truncated.
+    A completion ends at the end of the turn or of the text, or before the text `stop`; one that reached none is truncated.
     """
     ends = [tokenizer.eos_token_id, tokenizer.pad_token_id]
+    stopping = {"stop_strings": [stop], "tokenizer": tokenizer} if stop else {}
     sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature else {"do_sample": False}
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     results: list = [None] * len(prompts)
@@ -58,11 +65,13 @@ def generate_completions(
             pad_token_id=tokenizer.pad_token_id,
             use_cache=True,
             **sampling,
+            **stopping,
         )
         for i, ids in zip(picked, output[:, batch["input_ids"].shape[1] :].tolist(), strict=True):
             end = next((n for n, token in enumerate(ids) if token in ends), None)
             text = tokenizer.decode(ids[:end], skip_special_tokens=True)
-            results[i] = (text, len(ids) if end is None else end, end is None)
+            stopped = bool(stop) and stop in text
+            results[i] = (text.split(stop)[0] if stopped else text, len(ids) if end is None else end, end is None and not stopped)
     model.train(was_training)
     return results
 
@@ -92,7 +101,15 @@ def evaluate(
     """Greedy completions for every row, graded; written to `path` as JSONL if given. Returns the samples."""
     plan, fmt = recipe.evaluation, get_format(recipe.format)
     prompts = render_prompts(tokenizer, rows, style)
-    completions = generate_completions(model, tokenizer, prompts, plan.max_completion_length, plan.batch_size, progress=progress)
+    completions = generate_completions(
+        model,
+        tokenizer,
+        prompts,
+        plan.max_completion_length,
+        plan.batch_size,
+        progress=progress,
+        stop=NEXT_PROBLEM if style == "few-shot" else None,
+    )
     samples = []
     for row, prompt, (text, tokens, truncated) in zip(rows, prompts, completions, strict=True):
         samples.append(
@@ -132,7 +149,7 @@ def save_plan(run: Path, recipe: Recipe, rows: Dataset) -> dict:
     plan = {
         "items": len(rows),
         "items_sha256": hashlib.sha256("".join(rows["id"]).encode()).hexdigest()[:16],
-        "prompts": {"base": "plain", "sft": "chat", "grpo": "chat"},
+        "prompts": {"base": recipe.base_prompt, "sft": "chat", "grpo": "chat"},
         "decoding": "greedy",
         "max_completion_length": recipe.evaluation.max_completion_length,
         "primary_metric": "accuracy, flexible extraction",

@@ -168,6 +168,31 @@ def plain_prompt(question: str) -> str:
     return f"Problem: {question}\nSolution:\n"
 
 
+# Worked examples for a base model's few-shot prompt. Our own, and of the kinds that school mathematics is asked in.
+FEW_SHOT = (
+    ("A shop sells pens at 3 euros each. Tom buys 4 pens and pays with 20 euros. How much money does he get back?",
+     "4 pens cost 4 * 3 = 12 euros. He gets back 20 - 12 = 8 euros.", "8"),
+    ("What is the sum of the solutions of $x^2 - 7x + 10 = 0$?",
+     "$x^2 - 7x + 10 = (x - 2)(x - 5)$, so the solutions are 2 and 5. Their sum is 2 + 5 = 7.", "7"),
+    ("A die is thrown twice. What is the probability that both numbers are even?",
+     "Three of six numbers are even, so each throw is even with probability 1/2. Both are with 1/2 * 1/2 = 1/4.", "1/4"),
+    ("A right triangle has legs of 6 cm and 8 cm. How long is the hypotenuse, in cm?",
+     "By Pythagoras its square is 36 + 64 = 100, and the root of 100 is 10.", "10"),
+)  # fmt: skip
+NEXT_PROBLEM = "\nProblem:"  # where a base model has answered and goes on to make up the next problem
+
+
+def few_shot_prompt(question: str) -> str:
+    """`plain_prompt` after four worked examples, each ending in "The answer is ...": what a base model understands best."""
+    worked = (f"{plain_prompt(problem)}{reasoning} The answer is {answer}.\n\n" for problem, reasoning, answer in FEW_SHOT)
+    return "".join(worked) + plain_prompt(question)
+
+
+def question_prompt(question: str) -> str:
+    """The question alone in ChatML: a chat model's plainest prompt, without a system turn or a word about the form."""
+    return f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
+
+
 def plain_template(fmt: ReasoningFormat) -> str:
     """A template in Jinja for a base model that has never seen a chat: `plain_prompt`, then the tag that opens the working.
 

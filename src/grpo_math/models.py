@@ -39,22 +39,11 @@ def compute_dtype(recipe: Recipe) -> torch.dtype:
     return torch.bfloat16 if torch.cuda.get_device_capability() >= (8, 0) else torch.float16
 
 
-def check_device(recipe: Recipe) -> None:
-    """Refuse to train for days in silence: a CPU would take any recipe."""
-    if recipe.gpu and not torch.cuda.is_available() and not torch.backends.mps.is_available():
-        raise RuntimeError(
-            f"The recipe {recipe.name!r} needs a GPU and this machine shows none. Choose one (Colab: Runtime > Change runtime "
-            "type; Kaggle: Session options > Accelerator), set TRIAL = True for two steps of each stage, or RECIPE = 'tiny'."
-        )
-
-
 def load_base(recipe: Recipe, root: Path, backend: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The recipe's base model and its tokenizer with the recipe's chat template; left-padded for generation.
 
-    4-bit weights, where the recipe has them, need a GPU; a trial on a CPU loads in float32. RuntimeError where a recipe for a
-    GPU finds none.
+    4-bit weights, where the recipe has them, need a GPU; a trial on a CPU loads in float32.
     """
-    check_device(recipe)
     name = recipe.base_model
     if name.startswith("data/"):  # made by this repo; anything else is a hub id
         check_base(root / name)
@@ -108,6 +97,8 @@ def _load_with_transformers(name: str, recipe: Recipe, in_4bit: bool) -> tuple[P
         )
     if torch.cuda.is_available():
         settings["device_map"] = {"": 0}
+    elif torch.backends.mps.is_available():
+        settings["device_map"] = {"": "mps"}
     model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, **settings)
     return model, AutoTokenizer.from_pretrained(name)
 
@@ -140,6 +131,18 @@ def add_adapter(model: PreTrainedModel, lora: Lora, backend: str, seed: int) -> 
             task_type="CAUSAL_LM",
         ),
     )
+
+
+def check_tokenizer(tokenizer: PreTrainedTokenizerBase, adapter: Path) -> None:
+    """ValueError where the adapter was trained with another chat template, end of turn or padding than it is now asked with."""
+    trained = AutoTokenizer.from_pretrained(str(adapter))
+    names = ("chat_template", "eos_token", "pad_token")
+    different = [name for name in names if getattr(trained, name) != getattr(tokenizer, name)]
+    if different:
+        raise ValueError(
+            f"The adapter in {adapter.parent.name}/{adapter.name} was trained with another {' and '.join(different)} than the "
+            "recipe has now: set RECIPE to the one that it was trained with, or choose another RUN and train again."
+        )
 
 
 def load_adapter(model: PreTrainedModel, adapter: Path, trainable: bool) -> PreTrainedModel:

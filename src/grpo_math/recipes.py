@@ -7,6 +7,8 @@ counts sequences.
 
 from dataclasses import dataclass, replace
 
+from grpo_math.hosts import Device, Needs
+
 
 @dataclass(frozen=True)
 class Source:
@@ -104,15 +106,38 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """What a recipe takes on one kind of hardware: how much fits on it at once. Batches, rates and steps stay the recipe's.
+
+    kind: "cuda" or "mps". memory_gb: the least memory, in GiB, of the card (on Apple Silicon of the machine).
+    lora_rank and the lengths do change what is learned, so a run keeps to the variant that it began with. Evaluation's token
+    budget grows with the completions.
+    """
+
+    hardware: str
+    kind: str
+    memory_gb: float
+    load_in_4bit: bool
+    lora_rank: int
+    max_length: int
+    max_completion_length: int
+    sft_micro_batch: int
+    grpo_micro_batch: int
+    eval_batch_size: int
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything that one run needs, from the base model to the evaluation.
 
     base_model: a hub id, or a folder of this repository. priming, sft: None where the recipe has no such stage.
     format: a name in `formats.FORMATS`. template: "chatml", or "plain" for a base that has never seen a chat.
     system_prompt (ChatML only): None is the format's own, "" is none at all.
+    base_prompt: how the base model is measured, a style of `evaluation.render_prompts`.
     rewards: the kind of `rewards.reward_set`. precision: "auto" (as the device has it), or "float32".
     max_number, problem_steps: the tiny world's difficulty (see `tiny.problems.Difficulty`).
-    gpu: whether the recipe needs one. reported: what the system that the recipe follows says of itself.
+    needs: what a machine must have. variants: from the largest hardware to the smallest; `for_device` takes the first that fits
+    and names it in `hardware`. reported: what the system that the recipe follows says of itself.
     """
 
     name: str
@@ -127,10 +152,13 @@ class Recipe:
     sft: Sft | None
     grpo: Grpo
     evaluation: Evaluation
+    base_prompt: str = "plain"
     rewards: str = "sound"
     precision: str = "auto"
     load_in_4bit: bool = False
-    gpu: bool = True
+    needs: Needs = Needs()
+    variants: tuple[Variant, ...] = ()
+    hardware: str = "any"
     reported: str = ""
     max_number: int = 0
     problem_steps: tuple[int, ...] = ()
@@ -152,7 +180,6 @@ TINY = Recipe(
     problem_steps=(2, 2, 3, 4),
     seed=0,
     precision="float32",
-    gpu=False,
     lora=Lora(rank=32, alpha=32),
     priming=Sft(examples=60, epochs=2, batch_size=16, learning_rate=2e-3),
     sft=Sft(examples=3000, epochs=1, batch_size=32, learning_rate=2e-3),
@@ -168,14 +195,34 @@ TINY = Recipe(
 )
 
 OPENR1 = Source("open-r1/OpenR1-Math-220k", "openr1")
-OPENR1_SOLUTIONS = replace(OPENR1, filters=("half the context",))
+OPENR1_SOLUTIONS = replace(OPENR1, filters=("SFT's half", "half the context"))
+OPENR1_PROMPTS = replace(OPENR1, filters=("GRPO's half",))
 OPENMATH = Source("unsloth/OpenMathReasoning-mini", "openmath", split="cot", filters=("numeric answers", "half the context"))
 DAPO = Source("open-r1/DAPO-Math-17k-Processed", "dapo", config="en", filters=("prompt length",))
 GSM8K = Source("openai/gsm8k", "gsm8k", config="main")
 GSM8K_TEST = replace(GSM8K, split="test")
 MATH_500 = Source("HuggingFaceH4/MATH-500", "math500", split="test")
 
-# Qwen3-4B-Base on a T4: 4-bit weights, 1,024 tokens, rank 16, two completions at once.
+# Above a T4 the weights stay in 16 bits. One card is used: a second one is left alone (see `hosts.use_one_card`).
+QWEN3_4B_VARIANTS = (
+    Variant("A100 or H100, 80 GB", "cuda", 70, False, 32, 4096, 2048, 4, 8, 64),
+    Variant("L4, A10 or better, 24 GB", "cuda", 21, False, 32, 2048, 1024, 2, 4, 32),
+    Variant("T4, 16 GB", "cuda", 14, True, 16, 1024, 512, 1, 2, 16),
+    Variant("Apple Silicon, 32 GB", "mps", 30, False, 16, 1024, 512, 1, 2, 8),
+)
+QWEN2_5_3B_VARIANTS = (
+    Variant("A100 or H100, 80 GB", "cuda", 70, True, 16, 768, 512, 4, 16, 128),
+    Variant("L4, A10 or better, 24 GB", "cuda", 21, True, 16, 768, 512, 2, 8, 64),
+    Variant("T4, 16 GB", "cuda", 14, True, 16, 768, 512, 1, 2, 64),
+    Variant("Apple Silicon, 24 GB", "mps", 22, False, 16, 768, 512, 1, 2, 8),
+)
+QWEN2_5_0_5B_VARIANTS = (
+    Variant("L4, A10 or better, 24 GB", "cuda", 21, False, 32, 768, 512, 4, 16, 128),
+    Variant("T4, 16 GB", "cuda", 14, False, 32, 768, 512, 2, 8, 64),
+    Variant("Apple Silicon, 16 GB", "mps", 14, False, 32, 768, 512, 2, 4, 16),
+)
+
+# The records hold the values of the T4: for Qwen3-4B-Base 4-bit weights, 1,024 tokens, rank 16, two completions at once.
 _QWEN3_4B = Recipe(
     name="",
     base_model="unsloth/Qwen3-4B-Base",
@@ -185,6 +232,9 @@ _QWEN3_4B = Recipe(
     max_length=1024,
     seed=3407,
     load_in_4bit=True,
+    base_prompt="few-shot",
+    needs=Needs(gpu=True, gpu_memory_gb=14, disk_gb=3, download_gb=12, memory_gb=10, model="unsloth/Qwen3-4B-Base"),
+    variants=QWEN3_4B_VARIANTS,
     lora=Lora(rank=16, alpha=32),
     priming=Sft(examples=60, epochs=2, batch_size=8, micro_batch=1, learning_rate=2e-4, warmup_steps=2),
     sft=None,
@@ -210,6 +260,7 @@ QWEN3_4B_OPENR1 = replace(
     name="qwen3-4b-openr1",
     format="boxed",
     sft=Sft(examples=1000, epochs=1, batch_size=16, micro_batch=1, learning_rate=2e-4, warmup_steps=5, source=OPENR1_SOLUTIONS),
+    grpo=replace(_QWEN3_4B.grpo, source=OPENR1_PROMPTS),
     evaluation=Evaluation(problems=2000, max_completion_length=1024, batch_size=16),
     reported="accuracy 40 % base, 48 % + SFT, 55 % + GRPO on 2,000 held-out problems",
 )
@@ -236,6 +287,9 @@ QWEN2_5_0_5B_GSM8K = Recipe(
     max_length=768,
     seed=42,
     precision="float32",
+    base_prompt="question",
+    needs=Needs(gpu=True, gpu_memory_gb=14, disk_gb=2, download_gb=3, memory_gb=8, model="Qwen/Qwen2.5-0.5B-Instruct"),
+    variants=QWEN2_5_0_5B_VARIANTS,
     lora=Lora(rank=32, alpha=64),
     priming=None,
     sft=None,
@@ -263,6 +317,8 @@ QWEN2_5_3B_GSM8K = replace(
     base_model="Qwen/Qwen2.5-3B-Instruct",
     precision="auto",
     load_in_4bit=True,
+    needs=Needs(gpu=True, gpu_memory_gb=14, disk_gb=3, download_gb=9, memory_gb=10, model="Qwen/Qwen2.5-3B-Instruct"),
+    variants=QWEN2_5_3B_VARIANTS,
     lora=Lora(rank=16, alpha=32),
     grpo=replace(QWEN2_5_0_5B_GSM8K.grpo, rollouts=250, prompts_per_rollout=4, micro_batch=2, learning_rate=1e-5),
     reported="GSM8K 54.66 % to 61.33 %",
@@ -289,6 +345,40 @@ def get_recipe(name: str, trial: bool = False) -> Recipe:
     return shortened(RECIPES[name]) if trial else RECIPES[name]
 
 
+def for_device(recipe: Recipe, device: Device) -> Recipe:
+    """The recipe as it fits the device, which is printed with its reason. Unchanged where the recipe has no variants.
+
+    A device that is too small keeps the smallest variant: `hosts.preflight` refuses it in a sentence.
+    """
+    if not recipe.variants:
+        return recipe
+    fitting = [v for v in recipe.variants if v.kind == device.kind and v.memory_gb <= device.memory_gb]
+    same_kind = [v for v in recipe.variants if v.kind == device.kind]
+    variant = (fitting[:1] or same_kind[-1:] or recipe.variants[-1:])[0]
+    print(f"{recipe.name} for {variant.hardware}, because the device is {device}.")
+    return _with_variant(recipe, variant)
+
+
+def _with_variant(recipe: Recipe, variant: Variant) -> Recipe:
+    def sft(stage: Sft | None) -> Sft | None:
+        return stage and replace(stage, micro_batch=variant.sft_micro_batch)
+
+    grpo, evaluation = recipe.grpo, recipe.evaluation
+    budget = evaluation.max_completion_length * variant.max_completion_length // grpo.max_completion_length
+    return replace(
+        recipe,
+        hardware=variant.hardware,
+        max_length=variant.max_length,
+        load_in_4bit=variant.load_in_4bit,
+        lora=replace(recipe.lora, rank=variant.lora_rank, alpha=recipe.lora.alpha * variant.lora_rank // recipe.lora.rank),
+        priming=sft(recipe.priming),
+        sft=sft(recipe.sft),
+        grpo=replace(grpo, micro_batch=variant.grpo_micro_batch, max_completion_length=variant.max_completion_length),
+        evaluation=replace(evaluation, batch_size=variant.eval_batch_size, max_completion_length=budget),
+        needs=replace(recipe.needs, gpu_memory_gb=variant.memory_gb),
+    )
+
+
 def shortened(recipe: Recipe) -> Recipe:
     """The recipe with two steps of each stage and eight problems to measure on, on any device: to see that everything works."""
 
@@ -297,7 +387,8 @@ def shortened(recipe: Recipe) -> Recipe:
 
     return replace(
         recipe,
-        gpu=False,
+        needs=Needs(),
+        variants=(),
         priming=short(recipe.priming),
         sft=short(recipe.sft),
         grpo=replace(recipe.grpo, rollouts=2, prompts_per_rollout=2, max_completion_length=64, eval_problems=4),

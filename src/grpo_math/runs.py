@@ -73,16 +73,16 @@ def latest_checkpoint(stage_dir: Path) -> Path | None:
     found = [
         (int(match[1]), path)
         for path in stage_dir.glob("checkpoint-*")
-        if (match := re.fullmatch(r"checkpoint-(\d+)", path.name)) and _is_complete(path)
+        if (match := re.fullmatch(r"checkpoint-(\d+)", path.name)) and is_complete(path)
     ]
     return max(found)[1] if found else None
 
 
-def _is_complete(checkpoint: Path) -> bool:
-    """The trainer writes its state last, so a readable one means that the rest is there."""
+def is_complete(checkpoint: Path) -> bool:
+    """Whether a checkpoint was written to its end: the trainer writes its state last, so a readable one means all is there."""
     try:
         json.loads((checkpoint / "trainer_state.json").read_text())
-    except (OSError, json.JSONDecodeError):
+    except (OSError, ValueError):
         return False
     return (checkpoint / "adapter_model.safetensors").is_file()
 
@@ -106,13 +106,18 @@ def save_config(run: Path, stage: str, settings: dict) -> Path:
     return path
 
 
-def choose_backend(wanted: str = "auto") -> str:
-    """The backend to use, "unsloth" or "peft"; "auto" takes Unsloth where it is installed.
+def choose_backend(wanted: str = "auto", device_kind: str = "cpu") -> str:
+    """The backend to use, "unsloth" or "peft"; "auto" takes Unsloth where it is installed, but PEFT on Apple Silicon ("mps").
 
-    Raises ValueError for an unknown name, ImportError for a missing Unsloth. Unsloth is imported here, before what it patches.
+    Raises ValueError for an unknown name or for Unsloth on Apple Silicon, ImportError for a missing Unsloth. Unsloth is imported
+    here, before what it patches.
     """
     if wanted not in BACKENDS:
         raise ValueError(f"There is no backend {wanted!r}. Set BACKEND to one of: {', '.join(BACKENDS)}.")
+    if device_kind == "mps":  # Unsloth trains there through MLX, which has no GRPO; one backend for all stages
+        if wanted == "unsloth":
+            raise ValueError("On Apple Silicon Unsloth has no GRPO: set BACKEND = 'auto' or 'peft', which train on MPS.")
+        return "peft"
     installed = importlib.util.find_spec("unsloth") is not None
     if wanted == "unsloth" and not installed:
         raise ImportError("BACKEND is 'unsloth' but Unsloth is not installed: run `make setup`, or set BACKEND = 'peft'.")

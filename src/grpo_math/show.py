@@ -44,6 +44,12 @@ def before_after_markdown(before: Sequence[dict], after: Sequence[dict]) -> str:
     return pairs_markdown(list(zip(before, after, strict=True)))
 
 
+def stops_sentence(samples: Sequence[dict]) -> str:
+    """How many completions ended by themselves: a model that never learned to stop is cut off at the budget each time."""
+    stopped = sum(not sample["truncated"] for sample in samples)
+    return f"{stopped} of {len(samples)} completions ended by themselves."
+
+
 def reward_table(reward_functions: Sequence[Callable], completions: dict[str, str], answer: str) -> pd.DataFrame:
     """What each reward function pays for named completions to a problem with the given gold answer, and the sum."""
     texts = list(completions.values())

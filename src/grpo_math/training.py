@@ -11,10 +11,12 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 import trl.trainer.utils as trl_utils
+from accelerate import Accelerator
 from tqdm import tqdm
 from transformers import PrinterCallback, Trainer, TrainerCallback
 from trl import GRPOConfig, SFTConfig
 
+from grpo_math.mirror import Mirror
 from grpo_math.models import compute_dtype
 from grpo_math.recipes import Recipe, Sft
 from grpo_math.runs import latest_checkpoint
@@ -30,6 +32,8 @@ COMMON = {
     "save_total_limit": 2,
     "disable_tqdm": True,
 }
+
+VLLM_SHARE = 0.35  # of the card's memory, for vLLM's weights and cache
 
 
 def device_args(recipe: Recipe) -> dict[str, bool]:
@@ -65,8 +69,11 @@ def sft_config(recipe: Recipe, stage: Sft, output_dir: Path, seed: int, report_t
     )
 
 
-def grpo_config(recipe: Recipe, output_dir: Path, seed: int, report_to: list[str]) -> GRPOConfig:
-    """TRL's settings for GRPO: a rollout's completions are shared out evenly to its updates. One row is logged a rollout."""
+def grpo_config(recipe: Recipe, output_dir: Path, seed: int, report_to: list[str], use_vllm: bool = False) -> GRPOConfig:
+    """TRL's settings for GRPO: a rollout's completions are shared out evenly to its updates. One row is logged a rollout.
+
+    use_vllm: generate with vLLM on the same card, which keeps a second copy of the weights (a share VLLM_SHARE of its memory).
+    """
     plan = recipe.grpo
     updates = plan.updates_per_rollout
     update_size = plan.prompts_per_rollout * plan.num_generations // updates
@@ -92,7 +99,9 @@ def grpo_config(recipe: Recipe, output_dir: Path, seed: int, report_to: list[str
         scale_rewards=plan.scale_rewards,
         num_iterations=1,
         mask_truncated_completions=False,
-        use_vllm=False,
+        use_vllm=use_vllm,
+        vllm_mode="colocate",
+        vllm_gpu_memory_utilization=VLLM_SHARE,
         logging_steps=updates,
         log_completions=False,
         save_steps=plan.save_every * updates,
@@ -136,8 +145,11 @@ def use_torch_where_triton_is_missing() -> bool:
     return True
 
 
-def train(trainer: Trainer, stage_dir: Path) -> None:
-    """Train from the newest complete checkpoint of the stage, which is said, or from the start. Saves every trainer argument."""
+def train(trainer: Trainer, stage_dir: Path, mirror: Mirror | None = None) -> None:
+    """Train from the newest complete checkpoint of the stage, which is said, or from the start. Saves every trainer argument.
+
+    Each checkpoint is mirrored. Says how many updates were applied; RuntimeError where every single one was skipped.
+    """
     use_torch_where_triton_is_missing()
     stage_dir.mkdir(parents=True, exist_ok=True)
     (stage_dir / "trainer_args.json").write_text(trainer.args.to_json_string())
@@ -145,7 +157,48 @@ def train(trainer: Trainer, stage_dir: Path) -> None:
     checkpoint = latest_checkpoint(stage_dir)
     if checkpoint:
         print(f"continuing from {stage_dir.name}/{checkpoint.name}")
+    updates = Updates(trainer.accelerator)
+    trainer.callback_handler.callbacks.insert(0, updates)  # before those that write the log down
+    if mirror:
+        trainer.add_callback(MirrorCheckpoints(mirror))
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    updates.report()
+
+
+class Updates(TrainerCallback):
+    """Counts the updates that changed the weights, and those that the fp16 loss scaler skipped because a gradient overflowed."""
+
+    def __init__(self, accelerator: Accelerator):
+        self.accelerator = accelerator
+        self.applied = self.skipped = 0
+
+    def on_optimizer_step(self, args, state, control, **kwargs):
+        if self.accelerator.optimizer_step_was_skipped:
+            self.skipped += 1
+        else:
+            self.applied += 1
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if logs is not None:
+            logs["skipped_updates"] = self.skipped
+
+    def report(self) -> None:
+        if self.skipped and not self.applied:
+            raise RuntimeError(
+                f"All {self.skipped} updates were skipped: the gradients overflow in fp16, and nothing was learned. Lower the "
+                "learning rate, or use a card with bf16 (compute capability 8 or higher)."
+            )
+        print(f"{self.applied} updates applied, {self.skipped} skipped")
+
+
+class MirrorCheckpoints(TrainerCallback):
+    """Copies what is new to where the host does not forget it, at each checkpoint."""
+
+    def __init__(self, mirror: Mirror):
+        self.mirror = mirror
+
+    def on_save(self, args, state, control, **kwargs):
+        self.mirror.copy_new()
 
 
 class Progress(TrainerCallback):

@@ -80,8 +80,17 @@ FOR_SFT: dict[str, Filter] = {  # always applied to worked solutions: what is cu
     "verified solutions": _verified_solutions,
     "exact form": _exact_form,
 }
+
+
+def _half(wanted: int) -> Filter:
+    """Questions in two halves by the last digit of their id, so that two stages of one source share none."""
+    return lambda problem, _: None if int(problem.id[-1], 16) % 2 == wanted else "belongs to the other stage"
+
+
 HALF_THE_CONTEXT, PROMPT_LENGTH = "half the context", "prompt length"
 CHOSEN: dict[str, Filter | None] = {
+    "SFT's half": _half(0),
+    "GRPO's half": _half(1),
     "numeric answers": _numeric_answers,
     HALF_THE_CONTEXT: _half_the_context,
     PROMPT_LENGTH: None,  # looks at all rows: _drop_longest
