@@ -1,17 +1,33 @@
 """stats: against SciPy and statsmodels, against closed forms, and by how often intervals hold."""
 
-from math import sqrt
+from fractions import Fraction
+from itertools import combinations, product
+from math import comb, sqrt
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom
+from scipy.stats import binom, norm
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from grpo_math.stats import holm, mcnemar, paired_difference, wilson_interval
+from grpo_math.stats import (
+    CAUSES,
+    clopper_pearson,
+    cluster_interval,
+    decompose_gain,
+    holm,
+    maj_at_k,
+    mcnemar,
+    minimum_detectable_effect,
+    paired_bootstrap,
+    paired_difference,
+    pass_at_k,
+    sign_flip,
+    wilson_interval,
+)
 
 
 def verdicts(both: int, gained: int, lost: int, neither: int) -> tuple[list[bool], list[bool]]:
@@ -202,3 +218,263 @@ def test_holm_by_hand(p_values, expected):
 def test_holm_refuses(p_value):
     with pytest.raises(ValueError, match="between 0 and 1"):
         holm([0.5, p_value])
+
+
+@pytest.mark.parametrize(("successes", "n", "confidence"), [(3, 40, 0.95), (0, 9, 0.9), (1200, 1319, 0.99)])
+def test_clopper_pearson_agrees_with_statsmodels(successes, n, confidence):
+    expected = proportion_confint(successes, n, alpha=1 - confidence, method="beta")
+    assert clopper_pearson(successes, n, confidence) == pytest.approx(expected, abs=1e-9)
+
+
+def test_cluster_interval_resamples_items_and_not_samples():
+    one_sample = np.array([[1]] * 30 + [[0]] * 70)
+    copies = np.repeat(one_sample, 8, axis=1)  # eight equal samples tell no more than one
+    assert cluster_interval(copies) == cluster_interval(one_sample) == cluster_interval(one_sample[:, 0])
+    spread = np.tile([1, 1, 1, 0, 0, 0, 0, 0, 0, 0], (100, 1))  # the same mean, but every item alike
+    assert np.diff(cluster_interval(spread)) < 0.3 * np.diff(cluster_interval(copies))
+
+
+def test_cluster_interval_at_one_sample_is_jeffreys():
+    expected = proportion_confint(30, 100, method="jeffreys")
+    assert cluster_interval([1] * 30 + [0] * 70, resamples=200_000) == pytest.approx(expected, abs=2e-3)
+
+
+@pytest.mark.parametrize("right", [0, 1])
+def test_cluster_interval_at_none_and_all_is_exact(right):
+    assert cluster_interval(np.full((40, 8), right)) == clopper_pearson(40 * right, 40)
+
+
+# name: (scores, words of the message)
+BAD_SCORES = {
+    "no items": ([], "at least one of each"),
+    "three axes": (np.zeros((2, 2, 2)), "items, samples"),
+    "not as many samples each": ([[1, 0], [1]], "as many samples each"),
+    "text": (["right"], "not a table of numbers"),
+    "percent": ([[100, 0]], "between 0 .wrong. and 1"),
+    "not a number": ([float("nan")], "between 0 .wrong. and 1"),
+}
+
+
+@pytest.mark.parametrize(("scores", "words"), BAD_SCORES.values(), ids=BAD_SCORES)
+def test_bad_scores(scores, words):
+    for function in (cluster_interval, lambda scores: paired_bootstrap(scores, [0.5]), lambda scores: sign_flip([0.5], scores)):
+        with pytest.raises(ValueError, match=words):
+            function(scores)
+
+
+def test_paired_comparisons_of_other_items():
+    for function in (paired_bootstrap, sign_flip):
+        with pytest.raises(ValueError, match="same items: 2 on one side, 3 on the other"):
+            function([1, 0], [1, 0, 0])
+
+
+def test_paired_bootstrap_mirrors_and_repeats():
+    rng = np.random.default_rng(2)
+    a, b = rng.random((60, 8)) < 0.4, rng.random((60, 8)) < 0.6
+    result, mirrored = paired_bootstrap(a, b), paired_bootstrap(b, a)
+    assert result == paired_bootstrap(a.mean(axis=1), b) == paired_bootstrap(a, b, seed=0)
+    assert result.difference == pytest.approx(b.mean() - a.mean())
+    assert -1 <= result.low < result.difference < result.high <= 1
+    assert (result.low, result.high) == pytest.approx((-mirrored.high, -mirrored.low), abs=0.004)
+    no_change = paired_bootstrap(a, a)
+    assert no_change.low < no_change.difference == 0 < no_change.high
+
+
+@pytest.mark.parametrize(("gained", "lost"), [(0, 5), (3, 9), (40, 60), (7, 7), (0, 0)])
+def test_sign_flip_at_one_sample_is_exact_mcnemar(gained, lost):
+    assert sign_flip(*verdicts(30, gained, lost, 20)) == pytest.approx(mcnemar(gained, lost))
+
+
+def test_sign_flip_agrees_with_all_flips_written_out():
+    rng = np.random.default_rng(4)
+    a, b = rng.binomial(8, 0.4, 9) / 8, rng.binomial(8, 0.6, 9) / 8
+    reached = [abs(np.dot(signs, b - a)) >= abs((b - a).sum()) - 1e-9 for signs in product([-1, 1], repeat=9)]
+    assert sign_flip(a, b) == pytest.approx(np.mean(reached))
+
+
+def test_sign_flip_draws_where_there_is_too_much_to_count():
+    rng = np.random.default_rng(6)
+    a, b = rng.random(300), rng.random(300)
+    drawn = sign_flip(a, b, resamples=20_000)
+    z = abs((b - a).sum()) / np.sqrt(((b - a) ** 2).sum())
+    assert drawn == pytest.approx(2 * norm.sf(z), abs=0.02)
+    assert sign_flip(np.zeros(300), rng.random(300), resamples=99) == 1 / 100  # never 0
+
+
+@pytest.mark.parametrize(("n", "points"), [(500, 5.6), (1319, 3.5), (2000, 2.8)])
+def test_minimum_detectable_effect_of_the_protocol(n, points):
+    assert round(100 * minimum_detectable_effect(n, discordant=0.2, power=0.8, alpha=0.05), 1) == points
+
+
+def test_minimum_detectable_effect_refuses():
+    with pytest.raises(ValueError, match="2 or more items, not 1"):
+        minimum_detectable_effect(1)
+    with pytest.raises(ValueError, match="discordant must lie between 0 and 1, not 20"):
+        minimum_detectable_effect(500, discordant=20)
+
+
+@pytest.mark.parametrize("n", [1, 5, 9])
+def test_pass_at_k_is_the_share_of_choices_with_a_right_one(n):
+    for c, k in product(range(n + 1), range(1, n + 1)):
+        choices = list(combinations([True] * c + [False] * (n - c), k))
+        assert pass_at_k(n, c, k) == pytest.approx(sum(any(choice) for choice in choices) / len(choices))
+
+
+def test_pass_at_k_keeps_its_digits():
+    assert pass_at_k(10**6, 1, 1) == 1e-6
+    assert pass_at_k(4000, 1, 1000) == 0.25
+    assert pass_at_k(2000, 1999, 2) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("n", "c", "k", "words"),
+    [
+        (8, 2, 9, "Only 8 samples .* k = 9"),
+        (8, 9, 1, "9 right samples of 8"),
+        (0, 0, 1, "whole numbers of 1 or more"),
+        (8, 1, 0, "k = 0"),
+    ],
+)
+def test_pass_at_k_refuses(n, c, k, words):
+    with pytest.raises(ValueError, match=words):
+        pass_at_k(n, c, k)
+
+
+def same_number(a: str, b: str) -> bool:
+    return Fraction(a) == Fraction(b)
+
+
+# name: (answers, k, expected), the gold answer is 1/2
+VOTES = {
+    "most": (["1/2", "1/2", "3"], None, 1.0),
+    "outvoted": (["1/2", "3", "3"], None, 0.0),
+    "equivalent answers are one class": (["0.5", "1/2", "3", "3", "2/4"], None, 1.0),
+    "equivalent wrong answers too": (["0.5", "1/2", "3", "3.0", "6/2"], None, 0.0),
+    "a tie of two": (["1/2", "3"], None, 0.5),
+    "a tie of three": (["1/2", "3", "4"], None, 1 / 3),
+    "a tie without the right one": (["3", "4"], None, 0.0),
+    "no answer casts no vote": ([None, None, None, "1/2"], None, 1.0),
+    "nobody votes": ([None, None], None, 0.0),
+    "one vote is avg@k": (["1/2", "3", None, "0.5"], 1, 0.5),
+    "three of four": (["1/2", "1/2", "3", "3"], 3, 0.5),
+}
+
+
+@pytest.mark.parametrize(("answers", "k", "expected"), VOTES.values(), ids=VOTES)
+def test_maj_at_k_by_hand(answers, k, expected):
+    assert maj_at_k(answers, "1/2", same_number, k) == pytest.approx(expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(["1/2", "0.5", "3", "6/2", "4", "7", None]), min_size=1, max_size=8), st.data())
+def test_maj_at_k_is_the_mean_over_all_ballots(answers, data):
+    k = data.draw(st.integers(1, len(answers)))
+    ballots = [maj_at_k(ballot, "1/2", same_number) for ballot in combinations(answers, k)]
+    assert maj_at_k(answers, "1/2", same_number, k) == pytest.approx(np.mean(ballots))
+    assert maj_at_k(answers[::-1], "1/2", same_number, k) == maj_at_k(answers, "1/2", same_number, k)
+    assert len(ballots) == comb(len(answers), k)
+
+
+def test_maj_at_k_refuses_more_votes_than_samples():
+    with pytest.raises(ValueError, match="Only 2 samples of the item were taken, too few for k = 3"):
+        maj_at_k(["1", "2"], "1", same_number, 3)
+
+
+RIGHT = {
+    "correct_strict": True,
+    "correct_flexible": True,
+    "truncated": False,
+    "false_arithmetic": False,
+    "ungrounded": False,
+    "extracted_flexible": "5",
+}
+WRONG = RIGHT | {"correct_strict": False, "correct_flexible": False, "extracted_flexible": "6"}
+# name: (the wrong sample, cause by the strict verdict, cause by the flexible verdict or None where that did not change)
+WRONG_SAMPLES = {
+    "right in another form": (RIGHT | {"correct_strict": False}, "format/extraction", None),
+    "cut off without an answer": (WRONG | {"truncated": True, "extracted_flexible": None}, "truncation", "truncation"),
+    "cut off after a false step": (WRONG | {"truncated": True, "false_arithmetic": True}, "truncation", "truncation"),
+    "no answer": (WRONG | {"extracted_flexible": None, "false_arithmetic": True}, "format/extraction", "format/extraction"),
+    "false step with an ungrounded number": (WRONG | {"false_arithmetic": True, "ungrounded": True}, "arithmetic", "arithmetic"),
+    "ungrounded number": (WRONG | {"ungrounded": True}, "grounding", "grounding"),
+    "wrong plan": (WRONG, "other", "other"),
+}
+
+
+@pytest.mark.parametrize(("sample", "strict", "flexible"), WRONG_SAMPLES.values(), ids=WRONG_SAMPLES)
+def test_decompose_gain_by_hand(sample, strict, flexible):
+    flagged_right = RIGHT | {"false_arithmetic": True, "ungrounded": True}  # flags of the right sample say nothing
+    for metric, cause in (("strict", strict), ("flexible", flexible)):
+        gained = {part.cause: part for part in decompose_gain([sample, RIGHT], [flagged_right, RIGHT], metric)}
+        lost = {part.cause: part for part in decompose_gain([flagged_right, RIGHT], [sample, RIGHT], metric)}
+        expected = {name: (1, 0, 1, 50) if name == cause else (0, 0, 0, 0) for name in CAUSES}
+        assert {name: tuple(part)[1:] for name, part in gained.items()} == expected
+        assert {name: part.net for name, part in lost.items()} == {name: -row[2] for name, row in expected.items()}
+
+
+# name: (before, after, metric, words of the message)
+BAD_RECORDS = {
+    "lengths differ": ([RIGHT], [RIGHT, RIGHT], "strict", "same items, one or more: 1 before, 2 after"),
+    "no items": ([], [], "strict", "one or more: 0 before"),
+    "another metric": ([RIGHT], [RIGHT], "loose", "no metric 'loose'; choose one of strict, flexible"),
+    "a key is missing": ([RIGHT], [{"correct_strict": True}], "strict", "record of item 0 has no 'correct_flexible'"),
+    "another item": ([RIGHT | {"id": "a"}], [RIGHT | {"id": "b"}], "strict", "Item 0 is 'a' before and 'b' after"),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "metric", "words"), BAD_RECORDS.values(), ids=BAD_RECORDS)
+def test_decompose_gain_refuses(before, after, metric, words):
+    with pytest.raises(ValueError, match=words):
+        decompose_gain(before, after, metric)
+
+
+# How a sample goes wrong for each cause, and how often a checkpoint does. The second checkpoint mends some and breaks a few.
+FLAWS = {
+    "format/extraction": {"correct_strict": False},
+    "truncation": WRONG | {"truncated": True, "extracted_flexible": None},
+    "arithmetic": WRONG | {"false_arithmetic": True},
+    "grounding": WRONG | {"ungrounded": True},
+    "other": WRONG,
+}
+MENDED, BROKEN = (0.08, 0.03, 0.06, 0.02, 0.04), (0.01, 0.01, 0.02, 0.01, 0.02)
+
+
+def planted_checkpoints(n: int, rng: np.random.Generator) -> tuple[list[dict], list[dict], dict[str, int]]:
+    """Two checkpoints with a known cause for every change: their records, and the items each cause is worth.
+
+    As in life the audit misses 1 in 50 flags, another 1 in 50 wrong samples has a false calculation beside its cause, and three
+    items in ten are wrong on both sides.
+    """
+    kinds = rng.choice(12, size=n, p=[*MENDED, *BROKEN, 0.4, 0.3])
+    noise = rng.random((n, 2)) < 0.02
+    before, after, planted = [], [], dict.fromkeys(FLAWS, 0)
+    for kind, (missed, also) in zip(kinds, noise, strict=True):
+        if kind >= 10:
+            same = RIGHT if kind == 10 else WRONG
+            before.append(same)
+            after.append(same)
+            continue
+        cause = CAUSES[kind % 5]
+        wrong = RIGHT | FLAWS[cause]
+        if missed:
+            wrong = wrong | {"false_arithmetic": False, "ungrounded": False}
+        elif also:
+            wrong = wrong | {"false_arithmetic": True}
+        before.append(wrong if kind < 5 else RIGHT)
+        after.append(RIGHT if kind < 5 else wrong)
+        planted[cause] += 1 if kind < 5 else -1
+    return before, after, planted
+
+
+def test_decompose_gain_recovers_planted_causes():
+    """1,000 pairs of checkpoints of 1,000 items: every cause within 1 point, and the sum exact, each time."""
+    rng = np.random.default_rng(17)
+    for simulation in range(1000):
+        before, after, planted = planted_checkpoints(1000, rng)
+        parts = decompose_gain(before, after, "strict")
+        difference = sum(r["correct_strict"] for r in after) - sum(r["correct_strict"] for r in before)
+        assert sum(part.net for part in parts) == difference, f"simulation {simulation}"
+        assert sum(part.points for part in parts) == Fraction(100 * difference, 1000), f"simulation {simulation}"
+        for part in parts:
+            off = abs(part.points - Fraction(100 * planted[part.cause], 1000))
+            assert off <= 1, f"simulation {simulation}: {part.cause} is off by {float(off):.1f} points"

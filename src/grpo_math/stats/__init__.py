@@ -1,0 +1,43 @@
+"""Intervals and paired tests for accuracies: how sure is a number, did it really move, and where did the gain come from?
+
+Functions take plain counts, verdicts or scores and return plain numbers between -1 and 1; percentages are made by the report
+(only the parts of a gain are points). SciPy does what it does well and is imported where it is used; ours is the rest.
+
+The parts: `intervals` of one number, `paired` comparisons, `sampling` (pass@k, maj@k), `decomposition` of a gain, and
+`calibration`, which measures how often the intervals hold and the tests err:
+
+    python -m grpo_math.stats.calibration
+"""
+
+from grpo_math.stats.decomposition import CAUSES, GainPart, decompose_gain
+from grpo_math.stats.intervals import clopper_pearson, cluster_interval, wilson_interval
+from grpo_math.stats.paired import (
+    PairedDifference,
+    SampledDifference,
+    holm,
+    mcnemar,
+    minimum_detectable_effect,
+    paired_bootstrap,
+    paired_difference,
+    sign_flip,
+)
+from grpo_math.stats.sampling import maj_at_k, pass_at_k
+
+__all__ = [
+    "CAUSES",
+    "GainPart",
+    "PairedDifference",
+    "SampledDifference",
+    "clopper_pearson",
+    "cluster_interval",
+    "decompose_gain",
+    "holm",
+    "maj_at_k",
+    "mcnemar",
+    "minimum_detectable_effect",
+    "paired_bootstrap",
+    "paired_difference",
+    "pass_at_k",
+    "sign_flip",
+    "wilson_interval",
+]

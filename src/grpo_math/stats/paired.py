@@ -1,0 +1,189 @@
+"""Did a number really move: tests and intervals for two checkpoints on the same items, and what an evaluation can show."""
+
+from collections.abc import Sequence
+from math import prod, sqrt
+from numbers import Integral
+from typing import NamedTuple
+
+import numpy as np
+
+from grpo_math.stats.intervals import check_confidence, item_scores, reweighted_interval
+
+EXACT_OUTCOMES = 200_000  # sign_flip counts up to this many outcomes in full and draws from more
+
+
+class PairedDifference(NamedTuple):
+    """How accuracy differs between two sets of verdicts on the same items.
+
+    difference, low, high: accuracy after minus accuracy before with its interval, as shares (0.05
+        is five points).
+    gained, lost: items that only the second, or only the first, answered correctly.
+    p_value: of the exact two-sided McNemar test.
+    """
+
+    difference: float
+    low: float
+    high: float
+    gained: int
+    lost: int
+    p_value: float
+
+
+class SampledDifference(NamedTuple):
+    """How avg@k differs between two checkpoints on the same items: second minus first with its interval, as shares."""
+
+    difference: float
+    low: float
+    high: float
+
+
+def mcnemar(b: int, c: int, mid_p: bool = False) -> float:
+    """The two-sided p-value of McNemar's test, from the two counts of items that changed sides.
+
+    Exact: the smaller count under a fair coin over b + c throws (McNemar 1947, Psychometrika
+    12:153). `mid_p` counts outcomes as likely as the observed one half, which is less conservative
+    (Fagerland, Lydersen and Laake 2013, BMC Med. Res. Methodol. 13:91). With no
+    disagreement at all p is 1. Raises ValueError for counts that are negative or not whole.
+    """
+    from scipy.stats import binom, binomtest
+
+    for count in (b, c):
+        if not isinstance(count, Integral) or count < 0:
+            raise ValueError(f"McNemar's test needs two whole counts of 0 or more, not {b!r} and {c!r}.")
+    smaller, throws = int(min(b, c)), int(b + c)
+    if throws == 0:
+        return 1.0
+    exact = float(binomtest(smaller, throws, 0.5).pvalue)
+    if not mid_p:
+        return exact
+    as_likely = float(binom.pmf(smaller, throws, 0.5)) * (1 if b == c else 2)
+    return exact - as_likely / 2
+
+
+def paired_difference(before: Sequence[bool], after: Sequence[bool], confidence: float = 0.95) -> PairedDifference:
+    """Compare two lists of verdicts (true or 1: correct) on the same items in the same order.
+
+    The interval is Agresti and Min's for paired proportions (2005, Stat. Med. 24:729), cut at -1
+    and 1; p is exact McNemar. The two answer slightly different questions, so near the edge one may
+    call a difference clear and the other not. Raises ValueError where the lengths differ, there are
+    no items, a verdict is neither true nor false, or the confidence is outside (0, 1).
+    """
+    check_confidence(confidence)
+    if len(before) != len(after):
+        raise ValueError(f"A paired comparison needs the same items: {len(before)} verdicts before, {len(after)} after.")
+    if len(before) == 0:
+        raise ValueError("A paired comparison needs at least one item.")
+    pairs = list(zip(before, after, strict=True))
+    for verdict in (verdict for pair in pairs for verdict in pair):
+        if verdict not in (0, 1):
+            raise ValueError(f"A verdict is true or false, not {verdict!r}.")
+    gained = sum(1 for was, now in pairs if now and not was)
+    lost = sum(1 for was, now in pairs if was and not now)
+    low, high = _agresti_min(gained, lost, len(pairs), confidence)
+    return PairedDifference((gained - lost) / len(pairs), low, high, gained, lost, mcnemar(gained, lost))
+
+
+def paired_bootstrap(a, b, resamples: int = 10_000, confidence: float = 0.95, seed: int = 0) -> SampledDifference:
+    """The difference of avg@k, `b` minus `a`, with its interval from a bootstrap over items.
+
+    a, b: (n, k) verdicts or (n,) scores between 0 and 1 on the same items in the same order; k may differ between the sides.
+
+    The bootstrap is that of `cluster_interval`, on the differences of the items: half an item at the largest difference seen
+    and half at its opposite are added (at -1 and 1 where no item differs), so that a few lucky items do not look certain.
+    Raises ValueError for scores that do not fit, or a confidence outside (0, 1).
+    """
+    check_confidence(confidence)
+    differences = _item_differences(a, b)
+    mean = float(differences.mean())
+    end = float(np.abs(differences).max()) or 1.0
+    low, high = reweighted_interval(differences, (-end, end), confidence, resamples, seed)
+    return SampledDifference(mean, min(low, mean), max(high, mean))
+
+
+def sign_flip(a, b, resamples: int = 10_000, seed: int = 0) -> float:
+    """The two-sided p-value of no difference: how often random signs on the items' differences reach as far from 0 as these.
+
+    a, b: as in `paired_bootstrap`. At k = 1 this is exact McNemar.
+
+    Items that differ equally much are interchangeable, so the outcomes are counts of signs; up to EXACT_OUTCOMES of them are
+    weighed exactly. From more, `resamples` are drawn, and the observed one is counted among them (p is at least
+    1 / (resamples + 1)). Fisher's randomisation test (1935, The Design of Experiments). Raises ValueError as `paired_bootstrap`.
+    """
+    differences = _item_differences(a, b)
+    # Rounded, because 3/8 - 2/8 and 1/8 may differ in the last bit.
+    sizes, counts = np.unique(np.abs(differences[differences != 0]).round(12), return_counts=True)
+    reach = abs(float(differences.sum())) - 1e-9
+    if prod(int(count) + 1 for count in counts) <= EXACT_OUTCOMES:
+        sums, chances = _all_flips(sizes, counts)
+        return min(1.0, float(chances[np.abs(sums) >= reach].sum()))
+    plus = np.random.default_rng(seed).binomial(counts, 0.5, size=(resamples, len(counts)))
+    sums = (2 * plus - counts) @ sizes
+    return float(1 + (np.abs(sums) >= reach).sum()) / (resamples + 1)
+
+
+def minimum_detectable_effect(n: int, discordant: float = 0.2, power: float = 0.8, alpha: float = 0.05) -> float:
+    """The smallest paired difference, as a share (0.056 is 5.6 points), that n items show with the chance `power`.
+
+    discordant: the share of items whose verdict differs between the two sides.
+    alpha: the level of the two-sided test.
+
+    (t(1 - alpha/2) + t(power)) · sqrt(discordant / n), with Student's t at n - 1 degrees of freedom: the paired t-test's
+    approximation, with the variance that holds when nothing moved. Where the result exceeds `discordant`, n items cannot show
+    any difference at that share. Raises ValueError for fewer than 2 items or shares outside (0, 1).
+    """
+    from scipy.stats import t
+
+    if not isinstance(n, Integral) or n < 2:
+        raise ValueError(f"A detectable effect needs a whole number of 2 or more items, not {n!r}.")
+    for name, share in {"discordant": discordant, "power": power, "alpha": alpha}.items():
+        if not 0 < share < 1:
+            raise ValueError(f"{name} must lie between 0 and 1, not {share!r}.")
+    return float(t.ppf(1 - alpha / 2, n - 1) + t.ppf(power, n - 1)) * sqrt(discordant / n)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust the p-values of one family of tests for their number, keeping their order.
+
+    Holm's step-down method (1979, Scand. J. Stat. 6:65): the i-th smallest of m is multiplied
+    by m - i + 1, and none may fall below a smaller one's. Raises ValueError for a value that is
+    not between 0 and 1.
+    """
+    for p in p_values:
+        if not 0 <= p <= 1:
+            raise ValueError(f"A p-value lies between 0 and 1, not {p!r}.")
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, float(p_values[i]) * (len(p_values) - rank)))
+        adjusted[i] = largest
+    return adjusted
+
+
+def _agresti_min(gained: int, lost: int, n: int, confidence: float) -> tuple[float, float]:
+    """Wald's interval of (gained - lost) / n with half an item added to all four paired cells."""
+    from scipy.stats import norm
+
+    gained_half, lost_half, n_more = gained + 0.5, lost + 0.5, n + 2
+    centre = (gained_half - lost_half) / n_more
+    variance = (gained_half + lost_half) / n_more - centre**2
+    reach = float(norm.ppf((1 + confidence) / 2)) * sqrt(variance / n_more)
+    return max(-1.0, centre - reach), min(1.0, centre + reach)
+
+
+def _item_differences(a, b) -> np.ndarray:
+    first, second = item_scores(a), item_scores(b)
+    if len(first) != len(second):
+        raise ValueError(f"A paired comparison needs the same items: {len(first)} on one side, {len(second)} on the other.")
+    return second - first
+
+
+def _all_flips(sizes: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Every sum that random signs can give, with its chance: `counts[i]` items differ by `sizes[i]`."""
+    from scipy.stats import binom
+
+    sums, chances = np.zeros(1), np.ones(1)
+    for size, count in zip(sizes, counts, strict=True):
+        plus = np.arange(count + 1)
+        sums = np.add.outer(sums, size * (2 * plus - count)).ravel()
+        chances = np.multiply.outer(chances, binom.pmf(plus, count, 0.5)).ravel()
+    return sums, chances
