@@ -71,3 +71,18 @@ def test_a_recipe_runs_through_all_of_its_stages(name, backend, hub, home, tmp_p
     assert [line.split(",")[0] for line in (run / "stages.csv").read_text().splitlines()[1:]] == stages
     assert report.checkpoints_of(run) == (("base", "sft", "grpo") if recipe.supervised else ("base", "grpo"))
     assert (run / "grpo" / "adapter" / "adapter_model.safetensors").is_file()
+
+
+def test_each_notebook_on_a_fresh_machine_finds_in_the_mirror_what_the_one_before_made(tmp_path):
+    for notebook in NAMES:
+        machine = tmp_path / notebook
+        for folder in ("data", "notebooks"):
+            shutil.copytree(ROOT / folder, machine / folder)
+        parameters = {"RECIPE": "tiny", "RUN": "trial", "TRIAL": True, "MIRROR": str(tmp_path / "mirror"), "BACKEND": "peft"}
+        if not notebook.startswith("03"):
+            parameters["TRACKER"] = "none"
+        path = machine / "notebooks" / f"{notebook}.ipynb"
+        papermill.execute_notebook(path, machine / "out.ipynb", parameters, cwd=path.parent, progress_bar=False)
+    stages = (tmp_path / "mirror" / "trial" / "stages.csv").read_text().splitlines()[1:]
+    assert [line.split(",")[0] for line in stages] == ["priming", "sft", "grpo", "evaluation"]
+    assert report.checkpoints_of(machine / "results" / "trial") == ("base", "sft", "grpo")
