@@ -7,7 +7,7 @@ RUN ?= my-run
 SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow test-gpu bench-verify lint seeds reference tiny-base clean
+.PHONY: help setup run test test-slow test-gpu bench-verify bench-audit lint seeds reference tiny-base clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ test-gpu: setup  ## Measure the recipes at full size, with random weights, under
 bench-verify: setup  ## Compare the answer checker with Math-Verify and TRL's accuracy_reward
 	$(BIN)/pip install -q --disable-pip-version-check math-verify==0.9.0 antlr4-python3-runtime==4.13.2
 	$(BIN)/python tests/bench_verify.py
+
+bench-audit: setup  ## Measure the trace audit on labelled steps and GSM8K's gold solutions; AUDIT_DATA=folder that holds them
+	$(BIN)/python tests/bench_audit.py
 
 lint: setup  ## Check style with ruff
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "grpo_math"
-GROUND = {"formats", "answers", "stats", "runs", "contamination", "hosts"}
+GROUND = {"formats", "answers", "stats", "runs", "contamination", "hosts", "audit"}
 LAYERS = [
     GROUND,
     {"tiny", "rewards", "recipes", "mirror"},
