@@ -1,7 +1,7 @@
 """The trace audit on labelled data: `python tests/bench_audit.py --data FOLDER` (or AUDIT_DATA).
 
 The folder, by default `shared/` beside the clone, holds `bench/audit/*.jsonl` (BIG-Bench-Mistake: steps and the first
-wrong one) and `data/gsm8k/{train,test}.jsonl`.
+wrong one) and `data/gsm8k/{train,test}.jsonl`. What was measured goes to `results/audit.json`, which the report quotes.
 """
 
 import argparse
@@ -17,7 +17,9 @@ from inject import evaluate, inject
 
 from grpo_math.audit import Claim, audit
 
-DATA = Path(os.environ.get("AUDIT_DATA", Path(__file__).parents[2] / "shared"))
+ROOT = Path(__file__).parents[1]
+DATA = Path(os.environ.get("AUDIT_DATA", ROOT.parent / "shared"))
+H1_COUNTS = ("traces", "arithmetic", "found", "exact", "flags", "unconfirmed")
 
 
 def rows(path: Path) -> list[dict]:
@@ -112,22 +114,32 @@ def speed(folder: Path, turns: int = 3) -> float:
     return len(items) / min(times)
 
 
+def measure(data: Path) -> tuple[dict, list[Claim]]:
+    """Everything that `results/audit.json` holds, and the claims of gold solutions that the audit calls false."""
+    labelled = [multistep(path) for path in sorted((data / "bench" / "audit").glob("*.jsonl"))]
+    solutions, planted = gold(data / "data" / "gsm8k"), injected(data / "data" / "gsm8k")
+    figures = {
+        "H1": {key: sum(counts[key] for counts in labelled) for key in H1_COUNTS},
+        "H2": {key: planted[key] for key in ("cases", "found")} | {"false_flags": solutions["H2"] / solutions["traces"]},
+        "gold": {key: solutions[key] for key in ("traces", "with a claim", "H1")},
+        "traces_per_second": round(speed(data / "data" / "gsm8k")),
+    }
+    return figures, solutions["false"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA, help="the folder with bench/audit and data/gsm8k")
-    data = parser.parse_args().data
-    if not (data / "data" / "gsm8k").is_dir() and not (data / "bench" / "audit").is_dir():
-        raise SystemExit(f"{data} holds neither bench/audit nor data/gsm8k: name the folder with --data or AUDIT_DATA.")
-    for path in sorted((data / "bench" / "audit").glob("*.jsonl")):
-        print(path.stem, multistep(path))
-    folder = data / "data" / "gsm8k"
-    if folder.is_dir():
-        counts = gold(folder)
-        for claim in counts.pop("false"):
-            print(f"  false: {claim.text!r} is {claim.exact}", "" if confirms(claim) else "(not confirmed)")
-        print("GSM8K gold", counts)
-        print("injected", injected(folder))
-        print(f"{speed(folder):,.0f} traces a second")
+    parser.add_argument("--out", type=Path, default=ROOT / "results" / "audit.json", help="the file for the figures")
+    given = parser.parse_args()
+    if not (given.data / "data" / "gsm8k").is_dir() or not (given.data / "bench" / "audit").is_dir():
+        raise SystemExit(f"{given.data} lacks bench/audit or data/gsm8k: name the folder with --data or AUDIT_DATA.")
+    figures, false = measure(given.data)
+    for claim in false:
+        print(f"  false: {claim.text!r} is {claim.exact}", "" if confirms(claim) else "(not confirmed)")
+    for name, counts in figures.items():
+        print(f"{name}: {counts}")
+    given.out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

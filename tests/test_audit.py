@@ -1,11 +1,13 @@
 """The trace audit: what it reads and what it skips, that it never raises and stays quick, and its bars on labelled data."""
 
+import json
 import random
 import time
 from fractions import Fraction
+from itertools import islice
 
 import pytest
-from bench_audit import DATA, confirms, gold, injected, multistep
+from bench_audit import DATA, H1_COUNTS, ROOT, confirms, gold, injected, multistep
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inject import evaluate, inject
@@ -132,6 +134,48 @@ def test_a_number_from_nowhere_is_named(text, numbers):
     assert audit(text).ungrounded == ()  # without the problem nothing can be said
 
 
+# An operation taken apart by its digits' places: 84 and 57 are given, 86 is not.
+GIVEN = "Ann has 84 clips and 57 pins, 168 beads and 312 nails in 2 boxes, and 1,250 rings for 6 girls."
+TAKEN_APART = {
+    "a product": "84 * 2: 80 * 2 = 160, 4 * 2 = 8, 160 + 8 = 168.",
+    "a sum": "57 + 84: 57 + 80 = 137, 137 + 4 = 141.",
+    "a difference": "312 - 57: 312 - 50 = 262, 262 - 7 = 255.",
+    "a quotient": "168 / 2: 160 / 2 = 80, 8 / 2 = 4, 80 + 4 = 84.",
+    "a quotient with other parts": "312 / 6: 300 / 6 = 50, 12 / 6 = 2, 50 + 2 = 52.",
+    "no spaces": "84*2: 80*2=160, 4*2=8, 160+8=168.",
+    "the sign of multiplication": "84 × 2: 80 × 2 = 160, 4 × 2 = 8, 160 + 8 = 168.",
+    "a result of an earlier step": "84 + 57 = 141. 141 * 2: 100 * 2 = 200, 40 * 2 = 80, 1 * 2 = 2, 200 + 80 + 2 = 282.",
+    "two headings in one sentence": "84 * 2: 80 * 2 = 160, 4 * 2 = 8, and 57 * 6: 50 * 6 = 300, 7 * 6 = 42.",
+    "a decimal inside": "84 * 2: 168 / 100 = 1.68, 80 * 2 = 160.",
+}
+# name: (text, the numbers from nowhere)
+FROM_NOWHERE = {
+    "no heading": ("80 * 2 = 160, 40 * 2 = 80.", ["80", "40"]),
+    "other places": ("84 * 2: 70 * 2 = 140, 4 * 2 = 8.", ["70"]),
+    "a place ten times too large": ("84 * 2: 800 * 2 = 1600, 4 * 2 = 8.", ["800"]),
+    "another number in the heading": ("94 * 2: 90 * 2 = 180, 4 * 2 = 8.", ["90", "4"]),
+    "after the sentence": ("84 * 2: 80 * 2 = 160. 80 + 1 = 81.", ["80"]),
+    "after the line": ("84 * 2: 80 * 2 = 160\n80 + 1 = 81", ["80"]),
+    "before the heading": ("80 * 2 = 160, for 84 * 2: 4 * 2 = 8.", ["80"]),
+    "under the next heading": ("84 * 2: 80 * 2 = 160. 57 * 6: 50 * 6 = 300, 80 * 6 = 480.", ["80"]),
+    "a quotient that is not whole": ("57 / 2: 40 / 2 = 20, 16 / 2 = 8.", ["40", "16"]),
+    "a division by nothing": ("84 / 0: 70 / 2 = 35.", ["70"]),
+    "a decimal number": ("8.4 * 2: 80 * 2 = 160.", ["80"]),
+}
+
+
+@pytest.mark.parametrize("text", TAKEN_APART.values(), ids=TAKEN_APART)
+def test_the_places_of_a_number_in_a_heading_are_grounded(text):
+    assert audit(text, GIVEN).ungrounded == ()
+
+
+@pytest.mark.parametrize(("text", "numbers"), FROM_NOWHERE.values(), ids=FROM_NOWHERE)
+def test_a_heading_grounds_its_own_places_alone(text, numbers):
+    result = audit(text, GIVEN)
+    assert [operand.text for operand in result.ungrounded] == numbers
+    assert "H2" in result.flags
+
+
 ENDS = [
     ("48 + 2 = 50. #### 50", {}, ()),
     ("48 + 2 = 50. #### 60", {}, ("H3",)),
@@ -177,6 +221,10 @@ HOSTILE = {
     "a chain of lines": "1+1" + "\n=2" * 330_000,
     "boxes": "\\boxed{" * 140_000,
     "blanks after the end": "</answer>" + " " * 10**6,
+    "headings": "12 / 3: " * 125_000,
+    "headings without a space": "12/3:" * 200_000,
+    "headings with steps": "84 * 2: 80 * 2 = 160, " * 45_000,
+    "a heading of periods": "12 / 3: " + ".5" * 500_000,
 }
 
 
@@ -239,6 +287,14 @@ def test_the_tiny_world_is_read_without_a_false_flag():
     assert all(result.claims and "H1" not in result.flags for result in results)
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_right_solution_of_the_tiny_world_is_never_flagged(way):
+    for problem in islice(generate("dev", 0), 300):
+        trace = f"{WAYS[way](problem)}<end_working_out><SOLUTION>{problem.answer}</SOLUTION>"
+        result = audit(trace, problem.question, str(problem.answer))
+        assert result.claims and result.flags == (), (problem.question, trace, result)
+
+
 def test_an_injected_error_changes_one_operand_and_keeps_the_arithmetic():
     problem, trace = (
         "Ann has 48 clips and buys 24 more, then shares them with 4 friends.",
@@ -279,3 +335,14 @@ def test_gold_solutions_are_hardly_ever_flagged():
 def test_injected_errors_are_found():
     counts = injected(DATA / "data" / "gsm8k", most=800)
     assert counts["cases"] > 300 and counts["found"] >= 0.8 * counts["cases"], counts
+
+
+def test_the_committed_figures_meet_the_bars():
+    """`results/audit.json`, which `make bench-audit` writes and the report quotes."""
+    figures = json.loads((ROOT / "results" / "audit.json").read_text())
+    h1, h2 = figures["H1"], figures["H2"]
+    assert set(h1) == set(H1_COUNTS) and set(h2) == {"cases", "found", "false_flags"}
+    assert set(figures["gold"]) == {"traces", "with a claim", "H1"} and figures["traces_per_second"] > 0
+    assert h1["found"] >= 0.99 * h1["arithmetic"] > 0 and h1["exact"] >= 0.98 * h1["arithmetic"]
+    assert h1["unconfirmed"] == 0
+    assert h2["found"] >= 0.8 * h2["cases"] > 0 and h2["false_flags"] <= 0.02

@@ -7,22 +7,29 @@ question (`sources`); the functions here only draw from them.
 
 import itertools
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from math import floor
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 
+from grpo_math.answers import UNANSWERABLE
 from grpo_math.contamination import Contamination, contamination_report
 from grpo_math.formats import get_format, user_turn
-from grpo_math.recipes import Recipe
+from grpo_math.recipes import Grpo, Recipe
 from grpo_math.runs import project_root
-from grpo_math.sources import load_examples, load_held_out, load_prompts
+from grpo_math.sources import load_examples, load_held_out, load_prompts, load_twin_problems
 from grpo_math.sources.filters import FilterReport
 from grpo_math.tiny.corpus import WAYS
 from grpo_math.tiny.problems import Difficulty, Problem, generate
+from grpo_math.twins import make_twin
 
 PRIMING_FILE = Path("data/priming.jsonl")
+
+# What an example says where a quantity is missing: it asks back, in words that the tiny base has read.
+REFUSAL = ("How many?", "How many?")
 
 # The ways of working in the SFT examples, in parts of their sum. To find out which of them pays is GRPO's work.
 SFT_WAYS = {"in_one_go": 3, "step_by_step": 5, "place_by_place": 3}
@@ -35,6 +42,33 @@ def _row(problem: Problem) -> dict:
         "id": problem.id,
         "source": f"tiny/{problem.family}",
     }
+
+
+def _twin_row(problem: Problem) -> dict | None:
+    """The problem without a quantity that it needs; None where none can be taken."""
+    question = make_twin(problem.question, WAYS["step_by_step"](problem))
+    twin = {"prompt": user_turn(question), "answer": UNANSWERABLE, "id": f"{problem.id}-twin"}
+    return question and {**_row(problem), **twin}
+
+
+def _with_twins(problems: Sequence[Problem], recipe: Recipe, share: float) -> Iterator[tuple[Problem, dict]]:
+    """Each problem with its row; of every 1 / share problems the last that has a twin is replaced by it.
+
+    Problems that differ in one number have the same twin, so one that is measured is not trained on.
+    """
+    measured = {row["prompt"][-1]["content"] for row in _test_twins(recipe)} if share else set()
+    made = 0
+    for count, problem in enumerate(problems, start=1):
+        twin = _twin_row(problem) if made < floor(count * share) else None
+        twin = twin if twin and twin["prompt"][-1]["content"] not in measured else None
+        made += twin is not None
+        yield problem, twin or _row(problem)
+
+
+def _test_twins(recipe: Recipe) -> list[dict]:
+    """Those of the first test problems of the tiny world."""
+    problems = draw_problems(recipe, "test", 2 * recipe.evaluation.twins)
+    return list(itertools.islice(filter(None, map(_twin_row, problems)), recipe.evaluation.twins))
 
 
 def _assistant_turn(recipe: Recipe, reasoning: str, answer: str) -> list[dict[str, str]]:
@@ -52,11 +86,39 @@ def load_problems(recipe: Recipe, split: str, count: int, seed: int = 0, tokeniz
     tokenizer: needed for split "grpo" where the source has a filter that counts tokens. Raises as `sources.load_prompts`.
     """
     if recipe.grpo.source is None:
-        rows = Dataset.from_list([_row(problem) for problem in draw_problems(recipe, split, count, seed)])
-        return _described(rows, f"{count:,} problems of the tiny world, split {split}.")
+        share = recipe.grpo.unanswerable if split == "grpo" else 0.0
+        rows = [row for _, row in _with_twins(draw_problems(recipe, split, count, seed), recipe, share)]
+        return _described(Dataset.from_list(rows), f"{count:,} problems of the tiny world, split {split}{_twins_among(rows)}.")
     if split == "grpo":
-        return _described(*load_prompts(replace(recipe.grpo.source, limit=count), tokenizer))
+        return _load_pool(recipe.grpo, count, tokenizer)
     return _load_measured(recipe, split, count)
+
+
+def _load_pool(plan: Grpo, count: int, tokenizer: Any) -> Dataset:
+    """Public prompts for GRPO; the last of them make room for the unanswerable ones."""
+    rows, report = load_prompts(replace(plan.source, limit=count), tokenizer)
+    unanswerable = floor(len(rows) * plan.unanswerable)
+    if not unanswerable:
+        return _described(rows, report)
+    twins, among = load_twin_problems(replace(plan.source, limit=unanswerable), held_out=False)
+    rows = concatenate_datasets([rows.select(range(len(rows) - len(twins))), twins])
+    return _described(
+        rows, f"{report.markdown()}\n\nThe last {len(twins):,} are replaced by twins that lack a quantity. {among.markdown()}"
+    )
+
+
+def load_twins(recipe: Recipe) -> Dataset | None:
+    """The unanswerable twins of the recipe's test problems, as many as it measures; None where it measures none.
+
+    Of public data only sets with worked solutions have twins: what is needed is read off the solution.
+    """
+    count, own = recipe.evaluation.twins, recipe.evaluation.source
+    if not count:
+        return None
+    if recipe.grpo.source is None:
+        rows = _test_twins(recipe)
+        return _described(Dataset.from_list(rows), f"{len(rows):,} of the test problems without a quantity that they need.")
+    return _described(*load_twin_problems(replace(own or recipe.grpo.source, filters=(), limit=count)))
 
 
 def _load_measured(recipe: Recipe, split: str, count: int) -> Dataset:
@@ -88,10 +150,17 @@ def load_sft_examples(recipe: Recipe, seed: int, tokenizer: Any = None) -> Datas
         return _described(*load_examples(source, get_format(recipe.format), tokenizer, recipe.max_length))
     ways = [way for way, parts in SFT_WAYS.items() for _ in range(parts)]
     rows = []
-    for i, problem in enumerate(draw_problems(recipe, "sft", recipe.sft.examples, seed)):
-        reasoning = WAYS[ways[i % len(ways)]](problem)
-        rows.append({**_row(problem), "completion": _assistant_turn(recipe, reasoning, str(problem.answer))})
-    return _described(Dataset.from_list(rows), f"{len(rows):,} worked examples of the tiny world.")
+    problems = draw_problems(recipe, "sft", recipe.sft.examples, seed)
+    for i, (problem, row) in enumerate(_with_twins(problems, recipe, recipe.sft.unanswerable)):
+        worked = WAYS[ways[i % len(ways)]](problem), str(problem.answer)
+        reasoning, answer = REFUSAL if row["answer"] == UNANSWERABLE else worked
+        rows.append({**row, "completion": _assistant_turn(recipe, reasoning, answer)})
+    return _described(Dataset.from_list(rows), f"{len(rows):,} worked examples of the tiny world{_twins_among(rows)}.")
+
+
+def _twins_among(rows: Sequence[dict]) -> str:
+    twins = sum(row["answer"] == UNANSWERABLE for row in rows)
+    return f", {twins:,} of them without a quantity that they need" if twins else ""
 
 
 def load_priming_examples(recipe: Recipe, tokenizer: Any = None, path: Path | None = None) -> Dataset:
@@ -123,14 +192,18 @@ def _curated(recipe: Recipe, path: Path, number: int, line: str) -> dict:
         raise ValueError(f"{path}, line {number} is damaged ({error!r}). Restore it with `git checkout -- {path}`.") from error
 
 
-def check_contamination(recipe: Recipe, *training: Dataset | None) -> Contamination:
+def check_contamination(recipe: Recipe, *training: Dataset | None, save: Path | None = None) -> Contamination:
     """Compare the questions that a stage trains on with those of the recipe's test set (`contamination_report`).
 
-    Reads the questions of the test set and nothing else of it.
+    Reads the questions of the test set and nothing else of it. save: a JSON file for the ids of the test problems that were
+    found, without which notebook 03 gives the accuracy as well.
     """
     questions = [messages[-1]["content"] for rows in training if rows for messages in rows["prompt"]]
     test = load_problems(recipe, "test", recipe.evaluation.problems)
-    return contamination_report(questions, [messages[-1]["content"] for messages in test["prompt"]])
+    found = contamination_report(questions, [messages[-1]["content"] for messages in test["prompt"]])
+    if save:
+        save.write_text(json.dumps({"flagged": [test["id"][i] for i in found.flagged]}) + "\n")
+    return found
 
 
 def own_problem(question: str) -> Dataset:

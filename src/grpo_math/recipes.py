@@ -46,7 +46,8 @@ class Lora:
 class Sft:
     """One supervised stage: how many examples, how often seen, how fast. micro_batch: sequences on the device at once.
 
-    source: None for the project's own examples (the curated ones for priming, the tiny world's for SFT).
+    source: None for the project's own examples (the curated ones for priming, the tiny world's for SFT). unanswerable: the share
+    of the tiny world's examples that lack a needed quantity and say so (see `twins`).
     """
 
     examples: int
@@ -56,6 +57,7 @@ class Sft:
     warmup_steps: int = 0
     micro_batch: int | None = None
     source: Source | None = None
+    unanswerable: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Grpo:
     updates_per_rollout: the optimiser steps that a rollout is shared out to; each completion is used once.
     micro_batch: completions on the device at once; the rest of an update is accumulated (None: all at once).
     eval_every, eval_problems: every how many rollouts, and on how many dev problems, greedy accuracy is measured while training.
+    unanswerable: the share of prompts that lack a needed quantity, where saying so is what is rewarded (see `twins`).
     """
 
     rollouts: int
@@ -85,6 +88,7 @@ class Grpo:
     eval_problems: int = 200
     micro_batch: int | None = None
     source: Source | None = None
+    unanswerable: float = 0.0
 
     @property
     def probe_every(self) -> int:
@@ -96,13 +100,18 @@ class Grpo:
 class Evaluation:
     """The measurement: how many held-out problems, and the same token budget for every checkpoint.
 
-    source: a test set of its own, or None for problems held out of what the GRPO stage trains on.
+    source: a test set of its own, or None for problems held out of what the GRPO stage trains on. twins: how many of the
+    problems are also asked without a needed quantity. sampled: on how many problems `samples` completions each are drawn, at the
+    temperature of the GRPO stage.
     """
 
     problems: int
     max_completion_length: int
     batch_size: int
     source: Source | None = None
+    twins: int = 0
+    sampled: int = 0
+    samples: int = 8
 
 
 @dataclass(frozen=True)
@@ -182,7 +191,7 @@ TINY = Recipe(
     precision="float32",
     lora=Lora(rank=32, alpha=32),
     priming=Sft(examples=60, epochs=2, batch_size=16, learning_rate=2e-3),
-    sft=Sft(examples=3000, epochs=1, batch_size=32, learning_rate=2e-3),
+    sft=Sft(examples=3000, epochs=1, batch_size=32, learning_rate=2e-3, unanswerable=0.1),
     grpo=Grpo(
         rollouts=24,
         prompts_per_rollout=24,
@@ -191,7 +200,7 @@ TINY = Recipe(
         learning_rate=7e-4,
         max_completion_length=144,
     ),
-    evaluation=Evaluation(problems=2000, max_completion_length=256, batch_size=250),
+    evaluation=Evaluation(problems=2000, max_completion_length=256, batch_size=250, twins=500, sampled=250),
 )
 
 OPENR1 = Source("open-r1/OpenR1-Math-220k", "openr1")
@@ -308,7 +317,7 @@ QWEN2_5_0_5B_GSM8K = Recipe(
         eval_problems=100,
         source=GSM8K,
     ),
-    evaluation=Evaluation(problems=1319, max_completion_length=512, batch_size=64, source=GSM8K_TEST),
+    evaluation=Evaluation(problems=1319, max_completion_length=512, batch_size=64, source=GSM8K_TEST, twins=300),
     reported="better adherence to the XML form",
 )
 QWEN2_5_3B_GSM8K = replace(
@@ -343,6 +352,13 @@ def get_recipe(name: str, trial: bool = False) -> Recipe:
     if name not in RECIPES:
         raise ValueError(f"There is no recipe {name!r}. Set RECIPE to one of: {', '.join(sorted(RECIPES))}.")
     return shortened(RECIPES[name]) if trial else RECIPES[name]
+
+
+def with_unanswerable(recipe: Recipe, share: float) -> Recipe:
+    """The recipe with this share of GRPO prompts that lack a needed quantity; ValueError where it is no share."""
+    if not 0 <= share < 1:
+        raise ValueError(f"UNANSWERABLE = {share!r} is not a share: give 0 for none, or 0.1 for every tenth prompt.")
+    return replace(recipe, grpo=replace(recipe.grpo, unanswerable=share))
 
 
 def for_device(recipe: Recipe, device: Device) -> Recipe:

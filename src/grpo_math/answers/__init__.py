@@ -12,6 +12,18 @@ The parts, in the order of their work: `extract` finds the answer in a completio
 """
 
 from grpo_math.answers.extract import extract_answer, extract_boxed
+from grpo_math.answers.refusal import UNANSWERABLE, is_refusal
 from grpo_math.answers.verdict import REASONS, Verdict, as_number, explain, is_correct, is_equivalent
 
-__all__ = ["REASONS", "Verdict", "as_number", "explain", "extract_answer", "extract_boxed", "is_correct", "is_equivalent"]
+__all__ = [
+    "REASONS",
+    "UNANSWERABLE",
+    "Verdict",
+    "as_number",
+    "explain",
+    "extract_answer",
+    "extract_boxed",
+    "is_correct",
+    "is_equivalent",
+    "is_refusal",
+]

@@ -15,6 +15,7 @@ from grpo_math.answers.compare import same
 from grpo_math.answers.extract import MAX_ANSWER, Format, extract_boxed, find
 from grpo_math.answers.lexer import OverBudget, Unparsed, normalise, tokenize
 from grpo_math.answers.parser import Node, parse
+from grpo_math.answers.refusal import UNANSWERABLE, is_refusal, refuses
 from grpo_math.answers.statements import Contradiction, settle
 from grpo_math.answers.vocabulary import FUNCTIONS
 
@@ -71,7 +72,10 @@ def is_equivalent(answer: str, gold: str) -> bool | None:
 
 
 def is_correct(completion: str, gold: str, format: Format | None = None, strict: bool = False) -> bool | None:
-    """Whether a completion's final answer equals the gold; None where the gold cannot be graded."""
+    """Whether a completion's final answer equals the gold; None where the gold cannot be graded.
+
+    Where the gold is UNANSWERABLE, a completion is right that says so instead of giving an answer.
+    """
     return explain(completion, gold, format, strict).correct
 
 
@@ -84,6 +88,9 @@ def explain(completion: str, gold: str, format: Format | None = None, strict: bo
     'contradictory'
     """
     found = find(completion, format, strict)
+    if gold == UNANSWERABLE:
+        refused = refuses("" if strict else completion, found.answer)
+        return Verdict(refused, "equal" if refused else "different" if found.answer else "no answer", found.answer, gold)
     verdict = judge(found.answer or "", gold)
     if verdict.correct is False and len(found.boxes) > 1 and len(found.boxes) == _parts(gold):
         verdict = judge(", ".join(found.boxes), gold)
@@ -99,6 +106,9 @@ def judge(answer: str, gold: str) -> Verdict:
     if _INTEGER.fullmatch(gold) and _INTEGER.fullmatch(answer):
         equal = int(answer) == int(gold)
         return Verdict(equal, "equal" if equal else "different", answer, gold)
+    if gold == UNANSWERABLE:
+        refused = is_refusal(answer)
+        return Verdict(refused, "equal" if refused else "different", answer, gold)
     wanted = _read_gold(gold)
     if wanted.problem:
         return Verdict(None, "ungradable gold", answer, gold)

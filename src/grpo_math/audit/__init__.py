@@ -17,7 +17,7 @@ from grpo_math.audit.claims import Claim, read_links
 from grpo_math.audit.finals import final_answers, goes_on_after_end, is_degenerate, is_stated, read_value
 from grpo_math.audit.grounding import Operand, grounded_numbers, ungrounded_operands
 
-__all__ = ["Audit", "Claim", "Operand", "audit"]
+__all__ = ["Audit", "Claim", "Operand", "audit", "read_links"]
 
 LONGEST_TRACE = 100_000  # characters; what stands behind them is not read
 

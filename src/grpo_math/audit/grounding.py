@@ -1,7 +1,8 @@
 """Where the numbers of a trace come from: the problem, an earlier result, or a closed list of constants (H2).
 
 A problem's "20%" also grounds 1/5, 80 and 120 (what is left, what it grows to), its "1/4" also 3/4; "half a dozen" grounds
-2 and 12.
+2 and 12. A heading such as "84 * 2:" grounds 80 and 4 up to the end of its sentence: the operation is taken apart by its
+digits' places there.
 """
 
 import re
@@ -81,6 +82,10 @@ COMPANIONS = frozenset(
 )
 
 _QUANTITY = re.compile(r"([0-9][0-9,]*(?:\.[0-9]+)?|\.[0-9]+)(?:/([0-9]+))?(\s?%)?|([A-Za-z]+)|([½¼¾⅓⅔⅕⅛⅜⅝⅞])")
+# A heading, and the rest of its sentence: a period before a digit is a decimal point, and a colon begins something new.
+_HEADING = re.compile(
+    r"(?<![\w.,])(?P<left>[0-9]{1,12}) ?(?P<sign>[-+*/x×−–÷]) ?(?P<right>[0-9]{1,12}):(?=(?P<body>(?:[^.:\n]|\.(?=[0-9]))*+))"
+)
 _COUNTS = CARDINALS.keys() | MAGNITUDES.keys() | PARTS.keys() | BROUGHT.keys() | COMPANIONS | {"and", "a", "an", "percent"}
 
 
@@ -171,17 +176,52 @@ def _add_share(known: set, share: Fraction, whole: Fraction | int | None) -> Non
 
 def ungrounded_operands(links: list[Link], known: frozenset, text: str) -> tuple[Operand, ...]:
     """The operands that neither the problem, nor an earlier result, nor a constant accounts for, in the order of the trace."""
-    seen, found = set(), []
+    seen, found, headings = set(), [], _Headings(text)
     for link in links:
+        places = headings.places_at(link.start, known, seen)
         for side in link.sides:
             if side.operations and link.claim:
-                found.extend(_unaccounted(side.literals, known, seen, text))
+                operands = _unaccounted(side.literals, known, seen, text)
+                found.extend(operand for operand in operands if operand.value not in places)
             seen.update(side.parts)
             seen.add(side.value)
         seen.update(link.unread)
         if link.claim and any(side.units for side in link.sides):  # values in the sizes of their units
             seen.update((link.claim.stated, link.claim.exact))
     return tuple(found)
+
+
+class _Headings:
+    """The headings of a trace, passed in the order of the text, each with the numbers that its places give."""
+
+    def __init__(self, text: str):
+        self.ahead = _HEADING.finditer(text)
+        self.next, self.here, self.places = next(self.ahead, None), None, frozenset()
+
+    def places_at(self, at: int, known: frozenset, seen: set) -> frozenset:
+        """What the heading over the place `at` grounds; nothing where none stands over it."""
+        while self.next and self.next.end() <= at:
+            self.here, self.places, self.next = self.next, None, next(self.ahead, None)
+        if self.here is None or at >= self.here.end("body"):
+            return frozenset()
+        if self.places is None:
+            self.places = _places_of(self.here, known, seen)
+        return self.places
+
+
+def _places_of(heading: re.Match, known: frozenset, seen: set) -> frozenset:
+    """The parts by places of those of its numbers that are grounded themselves, and of a quotient times its divisor."""
+    left, right = (int(heading[name]) for name in ("left", "right"))
+    grounded = [n for n in (left, right) if n in CONSTANTS or n in known or n in seen or _is_rewritten(n, known, seen)]
+    places = {part for number in grounded for part in _parts_of(number)}
+    if heading["sign"] in "/÷" and len(grounded) == 2 and right and left % right == 0:
+        places.update(part * right for part in _parts_of(left // right))
+    return frozenset(places)
+
+
+def _parts_of(number: int) -> list[int]:
+    """347 -> [7, 40, 300]"""
+    return [int(digit) * 10**place for place, digit in enumerate(reversed(str(number))) if digit != "0"]
 
 
 def _unaccounted(literals: list[Token], known: frozenset, seen: set, text: str) -> Iterator[Operand]:

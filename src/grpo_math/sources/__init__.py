@@ -16,7 +16,7 @@ joins them.
 
 from grpo_math.recipes import Source
 from grpo_math.sources.filters import FILTERS, FilterReport, FilterStep
-from grpo_math.sources.loading import is_held_out, load_examples, load_held_out, load_prompts
+from grpo_math.sources.loading import is_held_out, load_examples, load_held_out, load_prompts, load_twin_problems
 from grpo_math.sources.readers import READERS, Problem, Solution, question_id
 
 __all__ = [
@@ -31,5 +31,6 @@ __all__ = [
     "load_examples",
     "load_held_out",
     "load_prompts",
+    "load_twin_problems",
     "question_id",
 ]

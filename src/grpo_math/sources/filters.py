@@ -87,7 +87,7 @@ def _half(wanted: int) -> Filter:
     return lambda problem, _: None if int(problem.id[-1], 16) % 2 == wanted else "belongs to the other stage"
 
 
-HALF_THE_CONTEXT, PROMPT_LENGTH = "half the context", "prompt length"
+HALF_THE_CONTEXT, PROMPT_LENGTH = COUNT_TOKENS = "half the context", "prompt length"
 CHOSEN: dict[str, Filter | None] = {
     "SFT's half": _half(0),
     "GRPO's half": _half(1),
@@ -153,7 +153,7 @@ def filter_names(chosen: Sequence[str], rendering: Rendering) -> list[str]:
             raise ValueError(f"There is no filter {name!r}; choose from: {', '.join(FILTERS)}.")
         if rendering.fmt is None and name in (*FOR_SFT, HALF_THE_CONTEXT):
             raise ValueError(f"The filter {name!r} looks at worked solutions: use it with load_examples only.")
-        if rendering.tokenizer is None and name in (HALF_THE_CONTEXT, PROMPT_LENGTH):
+        if rendering.tokenizer is None and name in COUNT_TOKENS:
             raise ValueError(f"The filter {name!r} counts tokens: pass the tokenizer, with its chat template.")
         if rendering.max_length is None and name == HALF_THE_CONTEXT:
             raise ValueError(f"The filter {name!r} needs to know the context: pass max_length, in tokens.")

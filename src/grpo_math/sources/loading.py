@@ -1,6 +1,7 @@
 """The loading: a data set from the hub, the part of it that is wanted, its rows read and filtered."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from textwrap import shorten
@@ -11,10 +12,12 @@ from datasets import Dataset, config, load_dataset
 from datasets.exceptions import DatasetGenerationError
 from pyarrow import ArrowInvalid
 
+from grpo_math.answers import UNANSWERABLE
 from grpo_math.formats import ReasoningFormat
 from grpo_math.recipes import Source
-from grpo_math.sources.filters import FilterReport, Rendering, apply_filters, filter_names
+from grpo_math.sources.filters import COUNT_TOKENS, FilterReport, Rendering, apply_filters, filter_names
 from grpo_math.sources.readers import READERS, Problem, Reader, question_id
+from grpo_math.twins import make_twin
 
 HELD_OUT_PERCENT = 5  # of the questions: 4,700 of OpenR1-Math's, of which the first 2,000 make a test set
 
@@ -53,16 +56,47 @@ def _is_held_out(identifier: str) -> bool:
     return int(identifier, 16) * 100 < HELD_OUT_PERCENT * 16**16
 
 
+def load_twin_problems(source: Source, held_out: bool = True) -> tuple[Dataset, FilterReport]:
+    """Unanswerable twins (see `twins`) of the problems of `load_held_out`, or of those to train on; the answer is UNANSWERABLE.
+
+    ValueError where the data set holds no worked solutions: what a problem needs is read off its solution.
+    """
+    rendering = Rendering(source.path)
+    problems, report = _problems(source, True, held_out)
+    names = filter_names([name for name in source.filters if name not in COUNT_TOKENS], rendering)
+    gradable = apply_filters(problems, names, rendering, report)
+    step = report.step("has a twin")
+    found = ((problem, _twin(problem)) for problem in gradable)
+    twins = (twin for problem, twin in found if step.keeps(problem.row, None if twin else "no quantity can be taken from it"))
+    return _finish(islice(twins, source.limit), source, rendering, report)
+
+
+def _twin(problem: Problem) -> Problem | None:
+    question = make_twin(problem.question, problem.solution.reasoning) if problem.solution else None
+    return question and replace(problem, question=question, answer=UNANSWERABLE, id=f"{problem.id}-twin")
+
+
 def _load(source: Source, rendering: Rendering, held_out: bool) -> tuple[Dataset, FilterReport]:
+    with_solutions = rendering.fmt is not None
+    names = filter_names(source.filters, rendering)
+    problems, report = _problems(source, with_solutions, held_out)
+    return _finish(islice(apply_filters(problems, names, rendering, report), source.limit), source, rendering, report)
+
+
+def _problems(source: Source, with_solutions: bool, held_out: bool) -> tuple[Iterator[Problem], FilterReport]:
+    """The problems of the wanted part, read one after another, and the report that their filters fill."""
     if source.split == "test" and not held_out:
         raise ValueError(f"{source.name} is a test split: measure on it with load_held_out, and train on another split.")
-    with_solutions = rendering.fmt is not None
-    reader, names = _reader(source, with_solutions), filter_names(source.filters, rendering)
+    reader = _reader(source, with_solutions)
     table = _select(_download(source), source, reader.columns(with_solutions))
     report = FilterReport(source.name, len(table), source.limit)
     chosen = _choose(table[reader.question], source, reader, held_out, report)
-    problems = _read(table, chosen, source, reader, with_solutions)
-    passed = islice(apply_filters(problems, names, rendering, report), source.limit)
+    return _read(table, chosen, source, reader, with_solutions), report
+
+
+def _finish(
+    passed: Iterable[Problem], source: Source, rendering: Rendering, report: FilterReport
+) -> tuple[Dataset, FilterReport]:
     rows = [rendering.row(problem) for problem in passed]
     report.kept = len(rows)
     if not rows:
@@ -74,7 +108,7 @@ def _reader(source: Source, with_solutions: bool) -> Reader:
     if source.rows not in READERS:
         raise ValueError(f"There is no reader {source.rows!r} for the rows of {source.path}; choose from: {', '.join(READERS)}.")
     if with_solutions and READERS[source.rows].solutions is None:
-        raise ValueError(f"{source.path} holds no worked solutions to imitate: load it with load_prompts.")
+        raise ValueError(f"{source.path} holds no worked solutions to imitate or to make twins of: load it with load_prompts.")
     return READERS[source.rows]
 
 
