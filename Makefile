@@ -45,10 +45,11 @@ bench-audit: setup  ## Measure the trace audit on labelled steps and GSM8K's gol
 lint: setup  ## Check style with ruff
 	$(BIN)/ruff check .
 
-seeds: setup  ## Train and evaluate five seeds; writes results/tiny-seeds/ and the README's table
+seeds: setup  ## Train and measure five seeds, with and without unanswerable prompts; writes results/tiny-seeds/ and the README
 	$(BIN)/python -m grpo_math.seeds
 
-reference: setup  ## Run the notebooks into results/tiny/ and keep their outputs in notebooks/ and the README
+reference: setup  ## Run the notebooks into results/tiny/, afresh, and keep their outputs in notebooks/ and the README
+	rm -rf results/tiny
 	$(BIN)/python -m grpo_math.execute --run tiny --keep
 
 tiny-base: setup  ## Pretrain the tiny base again (data/tiny-base)

@@ -262,7 +262,8 @@ def run_evaluation(model, tokenizer, recipe: Recipe, folder: Path) -> dict:
     reset_memory()
     plan, total = recipe.evaluation, watch_generation(model)
     prompts = evaluation.render_prompts(tokenizer, make_rows(tokenizer, plan.batch_size), "chat")
-    evaluation.generate_completions(model, tokenizer, prompts, plan.max_completion_length, plan.batch_size, progress=False)
+    generator = evaluation.TransformersGenerator(model, tokenizer, plan.batch_size)
+    generator(prompts, evaluation.Decoding(plan.max_completion_length), seed=0)
     return peak_memory() | generation_speed(total)
 
 

@@ -70,6 +70,7 @@ def write_run(root: Path, name: str, verdicts: dict[str, list[bool]], ids: str =
             {
                 "id": i,
                 "checkpoint": checkpoint,
+                "sample": 0,
                 "question": "?",
                 "gold": "1",
                 "completion": "1",
@@ -77,10 +78,18 @@ def write_run(root: Path, name: str, verdicts: dict[str, list[bool]], ids: str =
                 "extracted_flexible": "1",
                 "correct_strict": v,
                 "correct_flexible": v,
+                "reason": "equal",
                 "formatted": True,
+                "claims": 0,
+                "false_claims": 0,
+                "ungrounded": 0,
+                "flags": [],
                 "truncated": False,
                 "tokens": 1,
+                "budget": 256,
+                "temperature": 0.0,
                 "prompt_sha256": "x",
+                "setting": "x",
                 "seed": 0,
             }
             for i, v in zip(ids, verdicts[checkpoint], strict=True)
@@ -93,10 +102,10 @@ def test_verdicts_of_several_seeds(tmp_path, monkeypatch):
     verdicts = {"base": [False, True, False], "sft": [True, True, False], "grpo": [True, True, True]}
     write_run(tmp_path, "one", verdicts)
     write_run(tmp_path, "two", verdicts | {"sft": [False, True, False]})
-    table = seeds.collect_verdicts({0: "one", 1: "two"})
+    table = seeds.collect({0: "one", 1: "two"})
     assert list(table) == ["id", "base", "sft-0", "grpo-0", "form-0", "sft-1", "grpo-1", "form-1"]
     assert table["sft-1"].tolist() == [0, 1, 0] and table["grpo-1"].tolist() == [1, 1, 1]
     assert table["form-0"].tolist() == [1, 1, 1]
     write_run(tmp_path, "three", verdicts, ids="xyz")
     with pytest.raises(ValueError, match="Run 'three' was measured on other items"):
-        seeds.collect_verdicts({0: "one", 2: "three"})
+        seeds.collect({0: "one", 2: "three"})

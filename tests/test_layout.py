@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "grpo_math"
 GROUND = {"formats", "answers", "stats", "runs", "contamination", "hosts", "audit"}
 LAYERS = [
     GROUND,
+    {"twins"},
     {"tiny", "rewards", "recipes", "mirror"},
     {"sources", "report", "figures", "tracking"},
     {"data"},

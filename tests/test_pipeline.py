@@ -19,7 +19,7 @@ def clone(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("clone")
     for name in ("data", "notebooks"):
         shutil.copytree(ROOT / name, folder / name)
-    (folder / "README.md").write_text("".join(f"<!-- {m}:start -->\n<!-- {m}:end -->\n" for m in ("results", "ways")))
+    (folder / "README.md").write_text("".join(f"<!-- {m}:start -->\n<!-- {m}:end -->\n" for m in ("results", "audit", "ways")))
     return folder
 
 
@@ -45,7 +45,7 @@ def test_make_run_learns(clone, monkeypatch):
     assert accuracy["base"] + 0.05 <= accuracy["sft"] and accuracy["sft"] + 0.07 <= accuracy["grpo"], accuracy
     assert summary["grpo"]["format_rate"] >= 0.99
     assert report.readme_block(clone / "README.md", "results") == report.results_markdown(run).strip()
-    for name in ("sft", "grpo", "accuracy"):
+    for name in ("sft", "grpo", "accuracy", "outcomes", "gain"):
         assert (run / "figures" / f"{name}.png").stat().st_size > 10_000
 
 

@@ -16,6 +16,14 @@ def test_the_result_table_is_what_the_samples_give():
     assert report.readme_block(README, "results").strip() == report.results_markdown(ROOT / "results" / "tiny").strip()
 
 
+def test_the_audit_table_is_what_the_samples_give():
+    assert report.readme_block(README, "audit").strip() == report.audit_markdown(ROOT / "results" / "tiny").strip()
+
+
+def test_the_table_of_refusals_is_what_the_verdicts_give():
+    assert report.readme_block(README, "refusals").strip() == report.refusals_markdown(ROOT / "results" / "tiny-seeds").strip()
+
+
 def test_the_table_of_ways_is_what_the_samples_give():
     samples = {name: report.samples_of(ROOT / "results" / "tiny", name) for name in report.CHECKPOINTS}
     assert report.readme_block(README, "ways").strip() == ways_markdown(samples).strip()
@@ -31,7 +39,7 @@ def test_the_seeds_table_is_what_the_verdicts_give():
 def test_the_summary_is_what_the_samples_give():
     saved = json.loads((ROOT / "results" / "tiny" / "evaluation.json").read_text())
     for checkpoint, summary in saved.items():
-        assert summary == report.summarise(report.samples_of(ROOT / "results" / "tiny", checkpoint)), checkpoint
+        assert summary == report.summarise_checkpoint(ROOT / "results" / "tiny", checkpoint), checkpoint
 
 
 def test_the_two_commands_come_first():

@@ -87,8 +87,9 @@ def test_updates_that_fp16_skipped_are_counted_and_none_at_all_is_an_error(skipp
 def test_a_completion_ends_before_the_stop_text():
     model, tokenizer = models.load_base(TINY, ROOT, "peft")
     prompts = evaluation.render_prompts(tokenizer, data.load_problems(TINY, "dev", 4), "plain")
-    whole = evaluation.generate_completions(model, tokenizer, prompts, 60, 4, progress=False)
-    cut = evaluation.generate_completions(model, tokenizer, prompts, 60, 4, progress=False, stop="=")
+    generator = evaluation.TransformersGenerator(model, tokenizer, batch_size=4)
+    whole = generator(prompts, evaluation.Decoding(60), seed=0)
+    cut = generator(prompts, evaluation.Decoding(60, stop="="), seed=0)
     for (text, tokens, _), (short, fewer, truncated) in zip(whole, cut):
         assert "=" in text and short == text.split("=")[0] and not truncated and fewer <= tokens
     with pytest.raises(ValueError, match="no prompt style 'bare'; choose one of chat, plain, few-shot, question"):

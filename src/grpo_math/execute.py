@@ -8,6 +8,7 @@ import argparse
 import re
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
@@ -52,17 +53,29 @@ def _clean(output: NotebookNode, count: int, root: Path) -> NotebookNode:
 def run_notebooks(run_name: str, recipe: str, seed: int, keep: bool) -> None:
     """Execute 01, 02 and 03; each stops at its first error, with everything made so far kept in the run folder."""
     get_recipe(recipe)
-    root = runs.project_root()
-    run = runs.open_run(run_name)
-    (run / "notebooks").mkdir(exist_ok=True)
     started = time.time()
-    for name in NAMES:
+    run = runs.open_run(run_name)
+    execute(NAMES, run, {"RECIPE": recipe, "RUN": run_name, "SEED": seed}, keep)
+    _print_summary(run, time.time() - started)
+    if keep:
+        samples = {name: report.samples_of(run, name) for name in report.CHECKPOINTS}
+        readme = runs.project_root() / "README.md"
+        report.update_readme(readme, "results", report.results_markdown(run))
+        report.update_readme(readme, "audit", report.audit_markdown(run))
+        report.update_readme(readme, "ways", ways_markdown(samples))
+
+
+def execute(names: Sequence[str], run: Path, parameters: dict, keep: bool = False) -> None:
+    """Execute these notebooks with the parameters; copies with their outputs go to the run folder's `notebooks/`."""
+    root = runs.project_root()
+    (run / "notebooks").mkdir(exist_ok=True)
+    for name in names:
         print(f"\n{name}", flush=True)
         source, executed = root / "notebooks" / f"{name}.ipynb", run / "notebooks" / f"{name}.ipynb"
         papermill.execute_notebook(
             source,
             executed,
-            {"RECIPE": recipe, "RUN": run_name, "SEED": seed},
+            parameters,
             cwd=source.parent,
             kernel_name="python3",
             progress_bar=False,
@@ -70,11 +83,6 @@ def run_notebooks(run_name: str, recipe: str, seed: int, keep: bool) -> None:
         )
         if keep:
             nbformat.write(clean_outputs(nbformat.read(executed, as_version=4), root), source)
-    _print_summary(run, time.time() - started)
-    if keep:
-        samples = {name: report.samples_of(run, name) for name in report.CHECKPOINTS}
-        report.update_readme(root / "README.md", "results", report.results_markdown(run))
-        report.update_readme(root / "README.md", "ways", ways_markdown(samples))
 
 
 def _print_summary(run: Path, seconds: float) -> None:

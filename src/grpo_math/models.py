@@ -44,20 +44,23 @@ def load_base(recipe: Recipe, root: Path, backend: str) -> tuple[PreTrainedModel
 
     4-bit weights, where the recipe has them, need a GPU; a trial on a CPU loads in float32.
     """
-    name = recipe.base_model
-    if name.startswith("data/"):  # made by this repo; anything else is a hub id
-        check_base(root / name)
-        name = str(root / name)
     load = _load_with_unsloth if backend == "unsloth" else _load_with_transformers
-    model, tokenizer = load(name, recipe, recipe.load_in_4bit and torch.cuda.is_available())
+    model, tokenizer = load(base_path(recipe, root), recipe, recipe.load_in_4bit and torch.cuda.is_available())
     torch.set_num_threads(min(MOST_THREADS, torch.get_num_threads()))
     return model, prepare_tokenizer(tokenizer, recipe)
 
 
+def base_path(recipe: Recipe, root: Path) -> str:
+    """The base model's hub id, or the path of one that this repo made, which is checked first."""
+    if not recipe.base_model.startswith("data/"):
+        return recipe.base_model
+    check_base(root / recipe.base_model)
+    return str(root / recipe.base_model)
+
+
 def load_tokenizer(recipe: Recipe, root: Path) -> PreTrainedTokenizerBase:
     """The tokenizer of `load_base` alone: enough to count tokens before a model is loaded."""
-    local = recipe.base_model.startswith("data/")
-    return prepare_tokenizer(AutoTokenizer.from_pretrained(str(root / recipe.base_model) if local else recipe.base_model), recipe)
+    return prepare_tokenizer(AutoTokenizer.from_pretrained(base_path(recipe, root)), recipe)
 
 
 def prepare_tokenizer(tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> PreTrainedTokenizerBase:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from grpo_math.report.marks import marked_text
+
 
 def _quoted(text: str) -> str:
     """Model output as it is, in a block where no tag or Markdown in it takes effect."""
@@ -42,6 +44,13 @@ def pairs_markdown(pairs: Sequence[tuple[dict, dict]]) -> str:
 def before_after_markdown(before: Sequence[dict], after: Sequence[dict]) -> str:
     """The same problems before and after a stage."""
     return pairs_markdown(list(zip(before, after, strict=True)))
+
+
+def audited_markdown(samples: Sequence[dict]) -> str:
+    """Each sample with its false claims marked in the text, each followed by what it really comes to."""
+    if not samples:
+        return "*none*"
+    return "\n\n".join(f"**{s['question']}**\n\n{marked_text(s['completion'])}\n*{_mark(s)}*" for s in samples)
 
 
 def stops_sentence(samples: Sequence[dict]) -> str:

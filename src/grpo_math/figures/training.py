@@ -1,52 +1,19 @@
-"""Figures of a run, drawn from its files alone and saved as PNGs in its `figures/`. Nothing that was not measured is drawn.
+"""How training went: the curves of `sft_metrics.csv` (notebook 01) and `grpo_metrics.csv` (02), one row a logged step."""
 
-Notebook 01 makes `sft_metrics.csv`, 02 `grpo_metrics.csv` (one row a logged step), 03 the samples.
-"""
-
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
-from grpo_math.report import EXTRACTIONS, checkpoints_of, label_of, samples_of, summarise
+from grpo_math.figures.style import BLUE, GREEN, ORANGE, STYLE, new_figure, percent_axis, save
 
 NOTEBOOKS = {
     "sft_metrics.csv": "01_SFT_pre-tuning.ipynb",
     "grpo_metrics.csv": "02_GRPO_reasoning_tuning.ipynb",
 }
-
-# Okabe and Ito's colours, which stay apart for every common kind of colour blindness.
-BLUE, ORANGE, GREEN, INK = "#0072B2", "#D55E00", "#009E73", "#333333"
-STYLE = {
-    "font.size": 9.5,
-    "axes.titlesize": 10.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlepad": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#8C8C8C",
-    "axes.labelcolor": INK,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "grid.color": "#E6E6E6",
-    "grid.linewidth": 0.8,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "figure.facecolor": "white",
-    "axes.facecolor": "white",
-}
-WIDTH_INCHES, DPI = 7.0, 130
 
 
 def _read_metrics(run_dir: Path | str, name: str) -> pd.DataFrame:
@@ -61,17 +28,6 @@ def _read_metrics(run_dir: Path | str, name: str) -> pd.DataFrame:
     if "step" not in frame or frame.empty:
         raise ValueError(f"{path} needs a column 'step' and at least one row.")
     return frame.groupby("step").last().sort_index()
-
-
-def _new_figure(height: float) -> Figure:
-    return Figure(figsize=(WIDTH_INCHES, height), dpi=DPI, layout="constrained")
-
-
-def _save(figure: Figure, run_dir: Path | str, name: str) -> Figure:
-    folder = Path(run_dir) / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / f"{name}.png", dpi=DPI)
-    return figure
 
 
 def _measured(metrics: pd.DataFrame, column: str) -> pd.Series:
@@ -93,66 +49,6 @@ def _draw_curve(axes: Axes, values: pd.Series, colour: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
 
 
-def _percent_axis(axes: Axes, top: float = 1.0) -> None:
-    axes.set_ylim(0, top)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0 if top >= 0.05 else 1))
-
-
-def _draw_accuracies(axes: Axes, summaries: Sequence[dict], extraction: str) -> None:
-    """One dot with whiskers a checkpoint: flexible left of the tick, strict right of it."""
-    flexible = extraction == "flexible"
-    colour, side = (BLUE, -1) if flexible else (ORANGE, 1)
-    where = "flexible: clearly given anywhere" if flexible else "strict: in the required form"
-    for i, s in enumerate(summaries):
-        share, low, high = (s[f"{part}_{extraction}"] for part in ("accuracy", "low", "high"))
-        axes.errorbar(
-            i + 0.13 * side,
-            share,
-            [[max(0, share - low)], [max(0, high - share)]],
-            color=colour,
-            fmt="o" if flexible else "s",
-            markersize=7,
-            elinewidth=2,
-            capsize=4,
-            capthick=1.5,
-            label=None if i else where,
-        )
-        axes.annotate(
-            f"{100 * share:.1f}",
-            (i + 0.13 * side, share),
-            (9 * side, 0),
-            textcoords="offset points",
-            ha="right" if flexible else "left",
-            va="center",
-            color=colour,
-            fontweight="bold",
-        )
-
-
-def plot_accuracy(run_dir: Path | str) -> Figure:
-    """Accuracy of every checkpoint with Wilson 95 % whiskers: `figures/accuracy.png`.
-
-    Strict extraction stands beside flexible. Raises as `read_samples`.
-    """
-    checkpoints = checkpoints_of(run_dir)
-    summaries = [summarise(samples_of(run_dir, name)) for name in checkpoints]
-    counts = " or ".join(f"{n:,}" for n in sorted({s["n"] for s in summaries}))
-    with rc_context(STYLE):
-        figure = _new_figure(3.9)
-        axes = figure.add_subplot()
-        for extraction in EXTRACTIONS:
-            _draw_accuracies(axes, summaries, extraction)
-        axes.set_xticks(range(len(checkpoints)), [label_of(name) for name in checkpoints], fontsize=10.5)
-        axes.set_xlim(-0.55, len(checkpoints) - 0.45)
-        _percent_axis(axes)
-        axes.set_ylim(-0.04, 1.14)  # room for a dot at 0 % and for the legend above 100 %
-        axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
-        axes.set_ylabel("problems answered correctly")
-        axes.set_title(f"Accuracy on {counts} held-out problems (whiskers: 95% interval)")
-        axes.legend(loc="upper left", ncols=2, borderaxespad=0.2)
-        return _save(figure, run_dir, "accuracy")
-
-
 def plot_sft(run_dir: Path | str) -> Figure:
     """The SFT loss over the optimiser steps, of priming where that is the only stage: `figures/sft.png`.
 
@@ -165,13 +61,13 @@ def plot_sft(run_dir: Path | str) -> Figure:
     if loss.empty:
         raise ValueError(f"{Path(run_dir) / name} has no value in a column 'loss', so there is no curve to draw.")
     with rc_context(STYLE):
-        figure = _new_figure(3.3)
+        figure = new_figure(3.3)
         axes = figure.add_subplot()
         _draw_curve(axes, loss, BLUE)
         axes.set_ylim(bottom=min(0, loss.min()))
         axes.set_ylabel("cross-entropy (nats per token)")
         axes.set_title("SFT: loss on the training examples")
-        return _save(figure, run_dir, "sft")
+        return save(figure, run_dir, "sft")
 
 
 def _panel_dev(axes: Axes, metrics: pd.DataFrame) -> None:
@@ -194,7 +90,7 @@ def _panel_dev(axes: Axes, metrics: pd.DataFrame) -> None:
             capsize=3,
             alpha=0.7,
         )
-    _percent_axis(axes, 1.02)
+    percent_axis(axes, 1.02)
     axes.set_title("Accuracy on held-out dev problems, greedy (whiskers: 95% interval)")
     axes.set_ylabel("answered correctly")
     axes.set_xlabel("optimiser step")
@@ -224,7 +120,7 @@ def _panel_length(axes: Axes, metrics: pd.DataFrame) -> None:
         share.fill_between(clipped.index, clipped, color=ORANGE, alpha=0.35, linewidth=0)
         share.set_ylabel("cut off at the limit", color=ORANGE)
         share.tick_params(axis="y", colors=ORANGE)
-        _percent_axis(share, min(1.0, 3 * clipped.max()))  # kept low, so that the length stays in front
+        percent_axis(share, min(1.0, 3 * clipped.max()))  # kept low, so that the length stays in front
         share.yaxis.set_major_locator(MaxNLocator(4))
 
 
@@ -238,7 +134,7 @@ def _panel_zero_variance(axes: Axes, metrics: pd.DataFrame) -> None:
     _draw_curve(axes, _measured(metrics, "frac_reward_zero_std"), BLUE)
     axes.set_title("Groups without a signal")
     axes.set_ylabel("groups with equal rewards")
-    _percent_axis(axes, 1.02)
+    percent_axis(axes, 1.02)
 
 
 PANELS = {
@@ -268,10 +164,10 @@ def plot_grpo(run_dir: Path | str) -> Figure:
     wide = len(drawn) % 2  # with an odd number of panels the first spans both columns
     rows = (len(drawn) + wide) // 2
     with rc_context(STYLE):
-        figure = _new_figure(2.6 * rows)
+        figure = new_figure(2.6 * rows)
         figure.get_layout_engine().set(h_pad=0.09, w_pad=0.06)
         grid = figure.add_gridspec(rows, 2)
         for i, column in enumerate(drawn):
             cell = grid[0, :] if wide and i == 0 else grid[divmod(i + wide, 2)]
             PANELS[column](figure.add_subplot(cell), metrics)
-        return _save(figure, run_dir, "grpo")
+        return save(figure, run_dir, "grpo")

@@ -1,0 +1,80 @@
+"""A completion as HTML with its false claims marked, for the page of a run and for notebooks. All of its text is escaped."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from html import escape
+from math import floor, log10
+
+from grpo_math.audit import Claim, Operand, audit
+
+MOST_DIGITS = 12  # a value that needs more characters is rounded
+
+
+def marked_html(text: str, problem: str = "") -> str:
+    """`text` escaped, each false claim in a <mark> whose title says what it really comes to.
+
+    With the `problem`, numbers that come from nowhere are marked as well, in a <mark class="loose">.
+
+    >>> marked_html("39 + 47 = 76.")
+    '<mark title="false: it is 86">39 + 47 = 76</mark>.'
+    """
+    pieces, at = [], 0
+    for start, end, found in _spans(text, problem):
+        loose = "" if any(isinstance(item, Claim) for item in found) else ' class="loose"'
+        title = escape(_in_words(found[0]) if len(found) == 1 else "; ".join(f"{i.text} {_in_words(i)}" for i in found))
+        pieces.append(f'{escape(text[at:start])}<mark{loose} title="{title}">{escape(text[start:end])}</mark>')
+        at = end
+    return "".join(pieces) + escape(text[at:])
+
+
+def marked_text(text: str) -> str:
+    """`text` in a <pre>, each false claim in bold with what it comes to behind it: marks that GitHub's sanitiser keeps.
+
+    >>> marked_text("39 + 47 = 76.")
+    '<pre><b>39 + 47 = 76</b> <i>[is 86]</i>.</pre>'
+    """
+    pieces, at = [], 0
+    for start, end, claims in _spans(text):
+        values = "; ".join(f"is {number_text(claim.exact)}" for claim in claims)
+        pieces.append(f"{escape(text[at:start])}<b>{escape(text[start:end])}</b> <i>[{values}]</i>")
+        at = end
+    return f"<pre>{''.join(pieces)}{escape(text[at:])}</pre>"
+
+
+def number_text(value: Fraction) -> str:
+    """An exact value as it is read: 86, 2.5 or 1/3; with "about" in front where that is too long."""
+    size = log10(abs(value.numerator)) - log10(value.denominator) if value else 0  # of integers that no float may hold
+    if size >= MOST_DIGITS:
+        return f"about {'-' if value < 0 else ''}{10 ** (size % 1):.3g}e{floor(size)}"
+    for places in range(6):
+        if (value * 10**places).denominator == 1:
+            return f"{'-' if value < 0 else ''}{_decimal(abs(value), places)}"
+    short = value.denominator < 10**4
+    return f"{value.numerator}/{value.denominator}" if short else f"about {float(value):.6g}"
+
+
+def _decimal(value: Fraction, places: int) -> str:
+    digits = f"{int(value * 10**places):0{places + 1}}"
+    return f"{digits[:-places]}.{digits[-places:]}" if places else digits
+
+
+def _spans(text: str, problem: str = "") -> Iterator[tuple[int, int, list[Claim | Operand]]]:
+    """The places to mark, in order; findings that overlap, as in a chain a = b = c, share one."""
+    found = audit(text, problem)
+    items = [*(claim for claim in found.claims if not claim.true), *found.ungrounded]
+    here: list[Claim | Operand] = []
+    end = 0
+    for item in sorted(items, key=lambda item: (item.start, -item.end)):
+        if here and item.start >= end:
+            yield here[0].start, end, here
+            here = []
+        here.append(item)
+        end = max(end, item.end)
+    if here:
+        yield here[0].start, end, here
+
+
+def _in_words(item: Claim | Operand) -> str:
+    if isinstance(item, Claim):
+        return f"false: it is {number_text(item.exact)}"
+    return "neither in the problem nor an earlier result"
