@@ -200,7 +200,7 @@ TINY = Recipe(
         learning_rate=7e-4,
         max_completion_length=144,
     ),
-    evaluation=Evaluation(problems=2000, max_completion_length=256, batch_size=250, twins=500, sampled=250),
+    evaluation=Evaluation(problems=2000, max_completion_length=256, batch_size=250, twins=250, sampled=60),
 )
 
 OPENR1 = Source("open-r1/OpenR1-Math-220k", "openr1")
