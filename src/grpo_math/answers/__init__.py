@@ -9,13 +9,16 @@ True
 
 The parts, in the order of their work: `extract` finds the answer in a completion, `lexer` and `parser` read it, `exact` and
 `sampling` evaluate it, `compare` decides, `verdict` says it. The rules and their reasons stand in `RULES.md` beside this file.
+Beside them, `harness` gives the two GSM8K scores of lm-evaluation-harness, to compare with published ones.
 """
 
 from grpo_math.answers.extract import extract_answer, extract_boxed
+from grpo_math.answers.harness import HARNESS, harness_extract, harness_match
 from grpo_math.answers.refusal import UNANSWERABLE, is_refusal
 from grpo_math.answers.verdict import REASONS, Verdict, as_number, explain, is_correct, is_equivalent
 
 __all__ = [
+    "HARNESS",
     "REASONS",
     "UNANSWERABLE",
     "Verdict",
@@ -23,6 +26,8 @@ __all__ = [
     "explain",
     "extract_answer",
     "extract_boxed",
+    "harness_extract",
+    "harness_match",
     "is_correct",
     "is_equivalent",
     "is_refusal",
