@@ -233,20 +233,7 @@ def judged(metric, entry, prediction, gold):
 
 SHOWN = "{} {} {} {:,} {:,} {:,} ${:,} {:.1f} {:,.2f} {}. {}.. {}... {}% **{}** {}$".split() + ["$ {}", "{} eggs"]
 LINES = ["####{}", "####  {}", "### {}", "The answer is {}", r"$\boxed{{{}}}$", "####\n{}", "A: {}"]
-ENDS = [
-    "",
-    "",
-    "",
-    ".",
-    "\n",
-    " ...",
-    "\n\nQuestion: 3?\nAnswer: #### 3",
-    "</s>7",
-    "<|im_end|>\n",
-    "\n#### 5",
-    " \u0665",
-    "\u00a0$",
-]
+ENDS = ["", "", "", ".", "\n", " ...", "</s>7", "<|im_end|>\n", "\n#### 5", " \u0665", "\u00a0$", "\n\nQuestion: #### 3"]
 
 
 def made_up(seed: int) -> tuple[str, str]:
@@ -256,18 +243,15 @@ def made_up(seed: int) -> tuple[str, str]:
     number = gold if rng.random() < 0.75 else gold + rng.choice([1, -1, 10, 0.5])
     shown = rng.choice(SHOWN)
     line = "#### {}" if rng.random() < 0.5 else rng.choice(LINES)
-    steps = [
-        f"{rng.randint(1, 99)} {rng.choice('+-*/')} {rng.random():.3f} eggs{rng.choice('.,$! ')}"
-        for _ in range(rng.randint(0, 4))
-    ]
+    signs = [(rng.choice("+-*/"), rng.choice(".,$! ")) for _ in range(rng.randint(0, 4))]
+    steps = [f"{rng.randint(1, 99)} {sign} {rng.random():.3f} eggs{end}" for sign, end in signs]
     completion = "\n".join([*steps, line.format(shown.format(number))]) + rng.choice(ENDS)
     return completion, rng.choice([f"{gold}", f"{gold:,}", f"So 3 * 4 = <<3*4=12>>12.\n#### {gold:,}", f"#### {gold}"])
 
 
 def test_made_up_outputs_are_judged_as_by_the_harness(compare):
-    pairs = [made_up(seed) for seed in range(10_000)] + [
-        (text, gold) for text, *_ in CASES.values() for gold in ("18", "#### 18")
-    ]
+    pairs = [made_up(seed) for seed in range(10_000)]
+    pairs += [(completion, gold) for completion, *_ in CASES.values() for gold in ("18", "#### 18")]
     right = {name: sum(harness_match(*pair, name) for pair in pairs) for name in HARNESS}
     assert all(2000 < count < 8000 for count in right.values()), f"too one-sided to tell: {right}"
     found = compare(pairs)

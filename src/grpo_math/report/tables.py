@@ -37,7 +37,7 @@ def percent(share: float) -> str:
 
 def points(difference: float) -> str:
     """A difference of shares in percentage points, always with its sign."""
-    return f"{round(100 * float(difference), 1) + 0.0:+.1f}"
+    return f"{round(float(100 * difference), 1) + 0.0:+.1f}"  # an exact fraction stays exact up to the rounding
 
 
 def p_text(p_value: float) -> str:
