@@ -408,5 +408,11 @@ def shortened(recipe: Recipe) -> Recipe:
         priming=short(recipe.priming),
         sft=short(recipe.sft),
         grpo=replace(recipe.grpo, rollouts=2, prompts_per_rollout=2, max_completion_length=64, eval_problems=4),
-        evaluation=replace(recipe.evaluation, problems=8, max_completion_length=64),
+        evaluation=replace(
+            recipe.evaluation,
+            problems=8,
+            max_completion_length=64,
+            twins=min(4, recipe.evaluation.twins),
+            sampled=min(4, recipe.evaluation.sampled),
+        ),
     )
