@@ -99,7 +99,7 @@ class Operand:
     value: Fraction
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=4096)  # an evaluation asks each problem of several checkpoints, and several times
 def grounded_numbers(problem: str) -> frozenset:
     """Every number that `problem` gives, in digits or words, and what it gives with it."""
     known, run, joined = set(), None, False  # run: the number before, "two hundred" or 2; joined: an "and" or "a" came after it

@@ -11,7 +11,7 @@ import pandas as pd
 
 import grpo_math
 from grpo_math.formats import get_format
-from grpo_math.recipes import Recipe, Source
+from grpo_math.recipes import Recipe, Source, with_unanswerable
 from grpo_math.report.page import read_plan
 from grpo_math.report.samples import checkpoints_of, samples_of
 from grpo_math.report.summary import summarise
@@ -29,6 +29,7 @@ def write_card(run_dir: Path | str, recipe: Recipe) -> Path:
     recipe: the one that the run was trained with. Raises as `read_samples` and `compare`; ValueError where the plan is damaged.
     """
     run = Path(run_dir).resolve()
+    recipe = _as_trained(run, recipe)
     parts = (
         f"---\n{_front_matter(run, recipe)}\n---",
         _what_it_is(run, recipe),
@@ -114,6 +115,12 @@ def _settings(run: Path) -> dict:
     """`grpo_config.json`: what the GRPO stage was run with, and on what; empty where the file is missing."""
     path = run / "grpo_config.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _as_trained(run: Path, recipe: Recipe) -> Recipe:
+    """The recipe with the share of unanswerable prompts that notebook 02 was told."""
+    plan = _settings(run).get("settings", {}).get("recipe", {}).get("grpo", {})
+    return with_unanswerable(recipe, plan.get("unanswerable", recipe.grpo.unanswerable))
 
 
 def _circumstances(run: Path) -> str:
