@@ -109,3 +109,27 @@ def test_verdicts_of_several_seeds(tmp_path, monkeypatch):
     write_run(tmp_path, "three", verdicts, ids="xyz")
     with pytest.raises(ValueError, match="Run 'three' was measured on other items"):
         seeds.collect({0: "one", 2: "three"})
+
+
+def test_a_mix_begins_where_sft_ended(tmp_path, monkeypatch):
+    """Each seed trains GRPO twice from one SFT adapter; the base is measured once for all seeds."""
+    monkeypatch.setattr(seeds.runs, "project_root", lambda: tmp_path)
+    ran = []
+
+    def execute(names, run, parameters, keep=False):
+        ran.append(([name[:2] for name in names], run.name, parameters.get("UNANSWERABLE", 0.0), parameters["SEED"]))
+        assert (run / "samples" / "base.jsonl").is_file() or run.name == "one", "the base's samples are there already"
+        (run / "sft").mkdir(exist_ok=True)
+        for name in ("sft_config.json", "eval_plan.json", "stages.csv"):
+            (run / name).touch()
+        write_run(tmp_path, run.name, {checkpoint: [True, True, False] for checkpoint in report.CHECKPOINTS})
+
+    monkeypatch.setattr(seeds, "execute", execute)
+    for seed, name in enumerate(("one", "two")):
+        seeds.measure_seed(seed, name, first="one")
+    mixes = [(["02"], "one-mix", 0.1, 0), (["03"], "one-mix", 0.0, 0), (["02"], "two-mix", 0.1, 1), (["03"], "two-mix", 0.0, 1)]
+    assert ran == [(["01", "02", "03"], "one", 0.0, 0), *mixes[:2], (["01", "02", "03"], "two", 0.0, 1), *mixes[2:]]
+    seeds.measure_seed(1, "two", first="one")
+    assert len(ran) == 6, "what is there is not made again"
+    forked = seeds.fork(tmp_path / "results" / "one", "three")
+    assert sorted(path.name for path in (forked / "samples").iterdir()) == ["base.jsonl", "sft.jsonl"]

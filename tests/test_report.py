@@ -896,3 +896,20 @@ def test_readme_without_its_marks_is_left_alone(tmp_path, text, words):
     with pytest.raises(ValueError, match=words):
         report.readme_block(path, "results")
     assert path.read_text() == text
+
+
+def test_refusals_of_several_seeds(tmp_path):
+    pd.DataFrame(
+        {"id": "abcd", "base": 0, "sft-0": [1, 1, 0, 0], "grpo-0": 0, "mix-0": [1, 1, 1, 0]}
+        | {"sft-1": [1, 0, 0, 0], "grpo-1": 0, "mix-1": 1},
+        index=range(4),
+    ).to_csv(tmp_path / "refusals.csv")
+    pd.DataFrame({"id": list("abcd"), "grpo-0": [1, 1, 1, 0], "mix-0": [1, 1, 0, 0], "grpo-1": 1, "mix-1": 1}).to_csv(
+        tmp_path / "verdicts-mix.csv"
+    )
+    lines = report.refusals_markdown(tmp_path).splitlines()
+    assert lines[2] == "| 0 | 50.0% | 0.0% | 75.0% | 75.0% | 50.0% (-25.0, p = 1.000) |"
+    assert lines[3] == "| 1 | 25.0% | 0.0% | 100.0% | 100.0% | 100.0% (+0.0, p = 1.000) |"
+    assert lines[4] == "| mean | 37.5% | 0.0% | 87.5% | 87.5% | 75.0% (-12.5) |"
+    with pytest.raises(FileNotFoundError, match="run `make seeds` first"):
+        report.refusals_table(tmp_path / "none")

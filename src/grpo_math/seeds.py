@@ -3,7 +3,7 @@ prompts mixed in. One training seed is a comparison of checkpoints; a claim abou
 
 Writes to `results/tiny-seeds/`, and the README's tables from there:
 `verdicts.csv`: a row a held-out problem, a 0/1 column a checkpoint (flexible extraction) and one for the form after GRPO;
-`verdicts-mix.csv`: the same of GRPO with the mix; `refusals.csv`: a row an unanswerable twin, 1 where it was refused.
+`verdicts-mix.csv`: GRPO beside GRPO with the mix; `refusals.csv`: a row an unanswerable twin, 1 where it was refused.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def main() -> None:
         measure_seed(seed, name, first=names[arguments.seeds[0]])
     folder, readme = runs.open_run("tiny-seeds"), runs.project_root() / "README.md"
     collect(names).to_csv(folder / "verdicts.csv", index=False)
-    collect(names, [MIX]).to_csv(folder / "verdicts-mix.csv", index=False)
+    collect(names, ["grpo", MIX]).to_csv(folder / "verdicts-mix.csv", index=False)
     collect(names, ["base", "sft", "grpo", MIX], prefix="twins-").to_csv(folder / "refusals.csv", index=False)
     report.update_readme(readme, "seeds", report.seeds_markdown(folder / "verdicts.csv"))
     report.update_readme(readme, "refusals", report.refusals_markdown(folder))

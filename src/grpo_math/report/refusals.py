@@ -9,34 +9,35 @@ from grpo_math.stats import paired_difference
 
 
 def refusals_table(folder: Path | str) -> pd.DataFrame:
-    """One row a training seed, as text to be read: how often twins are refused after each stage, and the accuracy on answerable
-    problems after GRPO without and with unanswerable prompts (with their difference in points and exact McNemar p). The last row
-    is the mean.
+    """One row a training seed, as text to be read; the last row, where there are several, is the mean.
 
-    Reads `refusals.csv`, `verdicts.csv` and `verdicts-mix.csv`, which `make seeds` writes. Raises FileNotFoundError.
+    How often twins are refused after each stage, and the accuracy on answerable problems after GRPO without and with unanswerable
+    prompts, with their difference in points and exact McNemar p. Reads `refusals.csv` and `verdicts-mix.csv`, which `make seeds`
+    writes. Raises FileNotFoundError.
     """
-    twins, plain, mix = (_read(Path(folder) / name) for name in ("refusals.csv", "verdicts.csv", "verdicts-mix.csv"))
-    seeds = [name.removeprefix("mix-") for name in mix.columns if name.startswith("mix-")]
-    rows = []
+    twins, verdicts = (_read(Path(folder) / name) for name in ("refusals.csv", "verdicts-mix.csv"))
+    seeds = [name.removeprefix("mix-") for name in verdicts.columns if name.startswith("mix-")]
+    rows, lines = [], []
     for seed in seeds:
-        change = paired_difference(plain[f"grpo-{seed}"].tolist(), mix[f"mix-{seed}"].tolist())
+        plain, mix = verdicts[f"grpo-{seed}"], verdicts[f"mix-{seed}"]
+        change = paired_difference(plain.tolist(), mix.tolist())
         refused = [twins[f"{stage}-{seed}"].mean() for stage in ("sft", "grpo", "mix")]
-        rows.append([*refused, plain[f"grpo-{seed}"].mean(), mix[f"mix-{seed}"].mean(), change.difference, change.p_value])
-    frame = pd.DataFrame(rows, index=seeds)
-    lines = [_line(seed, values, p_text(values[6])) for seed, values in zip(seeds, rows, strict=True)]
-    return pd.DataFrame([*lines, _line("mean", frame.mean().tolist())])
+        rows.append([*refused, plain.mean(), mix.mean(), change.difference])
+        lines.append(_line(seed, rows[-1], f", {p_text(change.p_value)}"))
+    if len(seeds) > 1:
+        lines.append(_line("mean", pd.DataFrame(rows).mean().tolist()))
+    return pd.DataFrame(lines)
 
 
 def _line(seed: str, values: list[float], p_value: str = "") -> dict:
-    sft, grpo, mixed, plain_accuracy, mix_accuracy, difference, _ = values
-    more = f", {p_value}" if p_value else ""
+    sft, grpo, mixed, plain_accuracy, mix_accuracy, difference = values
     return {
         "seed": seed,
         "refused after SFT": percent(sft),
         "after GRPO": percent(grpo),
         "after GRPO with 10% unanswerable": percent(mixed),
         "accuracy after GRPO": percent(plain_accuracy),
-        "with 10% unanswerable": f"{percent(mix_accuracy)} ({points(difference)}{more})",
+        "with 10% unanswerable": f"{percent(mix_accuracy)} ({points(difference)}{p_value})",
     }
 
 
