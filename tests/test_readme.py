@@ -4,8 +4,6 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
 from grpo_math import REPOSITORY, report
 from grpo_math.tiny.ways import ways_markdown
 
@@ -22,7 +20,6 @@ def test_the_audit_table_is_what_the_samples_give():
     assert report.readme_block(README, "audit").strip() == report.audit_markdown(ROOT / "results" / "tiny").strip()
 
 
-@pytest.mark.skipif(not (ROOT / "results" / "tiny-seeds" / "refusals.csv").is_file(), reason="`make seeds` has not been run yet")
 def test_the_table_of_refusals_is_what_the_verdicts_give():
     assert report.readme_block(README, "refusals").strip() == report.refusals_markdown(ROOT / "results" / "tiny-seeds").strip()
 
