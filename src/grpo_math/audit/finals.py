@@ -59,6 +59,8 @@ def is_degenerate(text: str) -> bool:
 
 
 def _loops(words: list[str]) -> bool:
+    if len(words) - len(set(words)) < LOOP_WORDS:  # each word of a loop stood before: most texts are settled here
+        return False
     last, gap, run = {}, 0, 0
     for i, word in enumerate(words):
         key = (words[i - 1], word) if i else word
