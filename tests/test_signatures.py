@@ -36,6 +36,7 @@ FORWARDS = {
         "transformers.PreTrainedTokenizerFast",
     ),
     "transformers.PreTrainedTokenizerFast": ("transformers.PreTrainedTokenizerBase",),
+    "vllm.LLM": ("vllm.EngineArgs",),
 }
 # The definitions behind Unsloth's front on a GPU: file and class in the installed package.
 UNSLOTH = {
