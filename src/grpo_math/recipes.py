@@ -191,7 +191,7 @@ TINY = Recipe(
     precision="float32",
     lora=Lora(rank=32, alpha=32),
     priming=Sft(examples=60, epochs=2, batch_size=16, learning_rate=2e-3),
-    sft=Sft(examples=3000, epochs=1, batch_size=32, learning_rate=2e-3, unanswerable=0.1),
+    sft=Sft(examples=3000, epochs=1, batch_size=32, learning_rate=2e-3, unanswerable=0.2),
     grpo=Grpo(
         rollouts=24,
         prompts_per_rollout=24,
