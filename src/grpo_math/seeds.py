@@ -40,7 +40,7 @@ def measure_seed(seed: int, name: str, first: str) -> None:
     run = runs.open_run(name)
     if not report.has_part(run, "grpo"):
         (run / "samples").mkdir(exist_ok=True)
-        for path in (runs.open_run(first) / "samples").glob("*base*.jsonl"):
+        for path in (runs.open_run(first) / "samples").glob("*base*.jsonl") if name != first else ():
             shutil.copy2(path, run / "samples")
         execute(NAMES, run, parameters)
     mix = runs.open_run(f"{name}-{MIX}")
