@@ -229,7 +229,7 @@ def run_sft(model, tokenizer, recipe: Recipe, folder: Path) -> dict:
     rows = make_rows(tokenizer, recipe.sft.examples, recipe)  # the trainer cuts them to max_length
 
     def make_trainer(callbacks):
-        config = training.sft_config(recipe, recipe.sft, folder / "sft", recipe.seed, [])
+        config = training.sft_config(recipe, recipe.sft, folder / "sft", recipe.seed)
         return SFTTrainer(model=model, args=config, train_dataset=rows, processing_class=tokenizer, callbacks=callbacks)
 
     return measured_training(make_trainer, model, folder / "sft")
@@ -247,7 +247,7 @@ def run_grpo(model, tokenizer, recipe: Recipe, folder: Path) -> dict:
         return GRPOTrainer(
             model=model,
             reward_funcs=[*rewards.reward_set(formats.get_format(recipe.format), recipe.rewards), tell_apart],
-            args=training.grpo_config(recipe, folder / "grpo", recipe.seed, []),
+            args=training.grpo_config(recipe, folder / "grpo", recipe.seed),
             train_dataset=rows,
             processing_class=tokenizer,
             callbacks=callbacks,

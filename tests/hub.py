@@ -5,6 +5,7 @@ the hub's HTTP API that reading needs: a repository's record, its file tree, and
 Writing needs three more: make a repository, say how files are to be sent (always inside the commit), and commit.
 
 A file `.gated` in a repository's folder makes it gated: its record can be read, its files cannot. `.private` marks a private one.
+A file `.token` in the served folder holds the token that every write must bring; without one anybody may write.
 
 The libraries read the hub's address when they are imported, so whoever loads must be another process: `hub_process` starts
 one, and `Hub.environment` is what any process (a notebook's kernel, say) needs.
@@ -25,6 +26,8 @@ from pathlib import Path
 from threading import Thread
 from unittest import mock
 from urllib.parse import parse_qs, unquote, urlsplit
+
+import yaml
 
 _REPO = r"(?P<owner>[^/]+)/(?P<name>[^/]+)"
 _RECORD = re.compile(rf"/api/(?P<kind>datasets|models)/{_REPO}(?:/revision/[^/]+)?")
@@ -93,11 +96,16 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:  # noqa: N802
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
         route = unquote(urlsplit(self.path).path)
-        if found := _PATHS.fullmatch(route):
+        token = self.folder / ".token"
+        if token.is_file() and self.headers.get("Authorization") != f"Bearer {token.read_text()}":
+            self._error("", "Invalid username or password.", status=401)
+        elif found := _PATHS.fullmatch(route):
             paths = parse_qs(body).get("paths", [])
             self._in_repo(found, lambda repo: self._json([_entry(repo, repo / p) for p in paths if (repo / p).exists()]))
         elif route == "/api/repos/create":
             self._create(json.loads(body))
+        elif route == "/api/validate-yaml":
+            self._validate(json.loads(body)["content"])
         elif found := _UPLOAD.fullmatch(route):
             self._in_repo(found, lambda repo: getattr(self, f"_{found['step']}")(repo, body))
         else:
@@ -113,6 +121,16 @@ class _Handler(BaseHTTPRequestHandler):
             if wanted.get("visibility") == "private":
                 (repo / ".private").touch()
             self._json({"url": f"{self.url}/{name}", "name": name})
+
+    def _validate(self, card: str) -> None:
+        """The front matter of a README, which the client sends here before it uploads one."""
+        try:
+            yaml.safe_load(card.split("---\n", 2)[1])
+            self._json({"errors": [], "warnings": []})
+        except yaml.YAMLError as error:
+            message = f"The metadata is no YAML: {error}"
+            body = json.dumps({"errors": [{"message": message}], "warnings": []}).encode()
+            self._send(400, body, "application/json", {})
 
     def _preupload(self, _: Path, body: str) -> None:
         files = [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in json.loads(body)["files"]]

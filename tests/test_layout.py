@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "grpo_math"
-GROUND = {"formats", "answers", "stats", "runs", "contamination", "hosts", "audit"}
+GROUND = {"formats", "answers", "stats", "runs", "contamination", "hosts", "audit", "health"}
 LAYERS = [
     GROUND,
     {"twins"},
     {"tiny", "rewards", "recipes", "mirror"},
-    {"sources", "report", "figures", "tracking"},
+    {"sources", "report", "figures", "tracking", "dashboard", "integrations"},
     {"data"},
     {"models", "training", "evaluation", "show"},
-    {"execute", "seeds"},
+    {"execute", "seeds", "export"},
 ]
 
 

@@ -25,7 +25,7 @@ def test_a_recipe_is_frozen_and_prints_every_setting(recipe):
 @pytest.mark.parametrize("recipe", ALL)
 def test_the_sizes_of_a_rollout_add_up(recipe, short):
     recipe = recipes.shortened(recipe) if short else recipe
-    plan, config = recipe.grpo, training.grpo_config(recipe, Path("out"), 0, [])
+    plan, config = recipe.grpo, training.grpo_config(recipe, Path("out"), 0)
     rollout = plan.prompts_per_rollout * plan.num_generations
     assert config.generation_batch_size == rollout
     assert config.per_device_train_batch_size * config.gradient_accumulation_steps * plan.updates_per_rollout == rollout
@@ -36,7 +36,7 @@ def test_the_sizes_of_a_rollout_add_up(recipe, short):
 def test_every_stage_makes_trainer_settings(recipe):
     for stage in (recipe.priming, recipe.sft):
         if stage:
-            config = training.sft_config(recipe, stage, Path("out"), 0, [])
+            config = training.sft_config(recipe, stage, Path("out"), 0)
             assert config.per_device_train_batch_size * config.gradient_accumulation_steps == stage.batch_size
 
 
@@ -103,11 +103,11 @@ VARIANTS = [pytest.param(r, v, id=f"{name}-{v.hardware}") for name, r in recipes
 def test_a_variant_leaves_every_batch_as_it_is(recipe, variant):
     fitted = recipes.for_device(recipe, Device(variant.kind, "a card", variant.memory_gb, (8, 0)))
     assert fitted.hardware == variant.hardware
-    config, plan = training.grpo_config(fitted, Path("out"), 0, []), recipe.grpo
+    config, plan = training.grpo_config(fitted, Path("out"), 0), recipe.grpo
     assert config.generation_batch_size == plan.prompts_per_rollout * plan.num_generations
     assert config.learning_rate == plan.learning_rate and config.max_steps == plan.rollouts * plan.updates_per_rollout
     for stage in filter(None, (fitted.priming, fitted.sft)):
-        config = training.sft_config(fitted, stage, Path("out"), 0, [])
+        config = training.sft_config(fitted, stage, Path("out"), 0)
         assert config.per_device_train_batch_size * config.gradient_accumulation_steps == stage.batch_size
     assert fitted.grpo.max_completion_length < fitted.max_length
 

@@ -222,11 +222,11 @@ def test_a_missing_library_skips_only_where_it_is_optional(monkeypatch):
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_trainers_take_every_value_of_a_recipe(name, tmp_path):
     recipe = RECIPES[name]
-    config = training.grpo_config(recipe, tmp_path, 0, [])
+    config = training.grpo_config(recipe, tmp_path, 0)
     assert (config.loss_type, config.scale_rewards) == (recipe.grpo.loss_type, recipe.grpo.scale_rewards)
     assert_enumerated(config)
     for stage in filter(None, (recipe.priming, recipe.sft)):
-        assert training.sft_config(recipe, stage, tmp_path, 0, []).max_length == recipe.max_length
+        assert training.sft_config(recipe, stage, tmp_path, 0).max_length == recipe.max_length
 
 
 def assert_enumerated(config) -> None:
@@ -241,4 +241,4 @@ def assert_enumerated(config) -> None:
 def test_a_made_up_value_is_refused(change, tmp_path):
     recipe = replace(RECIPES["tiny"], grpo=replace(RECIPES["tiny"].grpo, **change))
     with pytest.raises(AssertionError, match="='made_up' is none of"):
-        assert_enumerated(training.grpo_config(recipe, tmp_path, 0, []))
+        assert_enumerated(training.grpo_config(recipe, tmp_path, 0))

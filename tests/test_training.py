@@ -3,12 +3,14 @@
 import csv
 import dataclasses
 import importlib.util
+import json
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from transformers import TrainerCallback
 
 from grpo_math import data, evaluation, formats, models, recipes, rewards, runs, training
 from grpo_math.hosts import Device
@@ -60,28 +62,25 @@ def rows(path: Path) -> list[dict]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize(
-    ("skipped", "expected"),
-    {
-        "none": ([False, False], "2 updates applied, 0 skipped"),
-        "some": ([True, True, False], "1 updates applied, 2 skipped"),
-        "nothing was left to do": ([], "0 updates applied, 0 skipped"),
-        "all": ([True, True], RuntimeError),
-    }.values(),
-)
-def test_updates_that_fp16_skipped_are_counted_and_none_at_all_is_an_error(skipped, expected, capsys):
-    accelerator, logs = SimpleNamespace(), {}
+@pytest.mark.parametrize("skipped", [[False, False], [True, True, False], []], ids=["none", "some", "nothing was left to do"])
+def test_updates_that_fp16_skipped_are_counted(skipped):
+    updates, logs = updates_after(skipped), {}
+    updates.on_log(None, None, None, logs=logs)
+    assert logs["skipped_updates"] == updates.skipped == sum(skipped) and updates.applied == len(skipped) - sum(skipped)
+    updates.check()
+
+
+def test_that_fp16_skipped_every_update_is_an_error():
+    with pytest.raises(RuntimeError, match="All 2 updates were skipped: .* nothing was learned"):
+        updates_after([True, True]).check()
+
+
+def updates_after(skipped: list[bool]) -> training.Updates:
+    accelerator = SimpleNamespace()
     updates = training.Updates(accelerator)
     for accelerator.optimizer_step_was_skipped in skipped:
         updates.on_optimizer_step(None, None, None)
-    updates.on_log(None, None, None, logs=logs)
-    assert logs["skipped_updates"] == sum(skipped)
-    if expected is RuntimeError:
-        with pytest.raises(RuntimeError, match="All 2 updates were skipped: .* nothing was learned"):
-            updates.report()
-    else:
-        updates.report()
-        assert capsys.readouterr().out.strip() == expected
+    return updates
 
 
 def test_a_completion_ends_before_the_stop_text():
@@ -131,7 +130,7 @@ def test_on_apple_silicon_both_stages_train_through_peft_on_mps(monkeypatch):
 
 
 def test_grpo_settings_add_up():
-    plan, config = TINY.grpo, training.grpo_config(TINY, Path("out"), 0, [])
+    plan, config = TINY.grpo, training.grpo_config(TINY, Path("out"), 0)
     assert config.generation_batch_size == plan.prompts_per_rollout * plan.num_generations
     assert config.max_steps * config.per_device_train_batch_size == plan.rollouts * config.generation_batch_size, "each used once"
     assert not config.bf16 and not config.fp16 and config.beta == 0.0
@@ -197,7 +196,7 @@ def sft_trainer(model, tokenizer, out: Path):
     examples = data.load_sft_examples(SMALL, 0).select_columns(["prompt", "completion"])
     return SFTTrainer(
         model=model,
-        args=training.sft_config(SMALL, SMALL.sft, out, 0, []),
+        args=training.sft_config(SMALL, SMALL.sft, out, 0),
         train_dataset=examples,
         processing_class=tokenizer,
         callbacks=[training.MetricsFile(out / "metrics.csv")],
@@ -207,18 +206,20 @@ def sft_trainer(model, tokenizer, out: Path):
 def grpo_trainer(model, tokenizer, out: Path, stop_after: int | None = None):
     from trl import GRPOTrainer
 
-    class Interrupt(training.TrainerCallback):
+    class Interrupt(TrainerCallback):
         def on_save(self, args, state, control, **kwargs):
             if state.global_step == stop_after:
                 raise KeyboardInterrupt
 
+    fmt = formats.get_format("tags")
+    rollouts = training.Rollouts(out, fmt, tokenizer)
     return GRPOTrainer(
         model=model,
-        reward_funcs=rewards.reward_set(formats.get_format("tags")),
-        args=training.grpo_config(SMALL, out, 0, []),
+        reward_funcs=rollouts.record(rewards.reward_set(fmt)),
+        args=training.grpo_config(SMALL, out, 0),
         train_dataset=data.load_problems(SMALL, "grpo", 8),
         processing_class=tokenizer,
-        callbacks=[training.MetricsFile(out / "metrics.csv"), Interrupt()],
+        callbacks=[rollouts, training.MetricsFile(out / "metrics.csv"), training.Live(out, rollouts), Interrupt()],
     )
 
 
@@ -240,10 +241,31 @@ def test_every_stage_trains_saves_resumes_and_loads(backend, tmp_path, capsys):
     trainer = grpo_trainer(model, tokenizer, tmp_path / "grpo")
     training.train(trainer, tmp_path / "grpo")
     assert "continuing from grpo/checkpoint-1" in capsys.readouterr().out
-    assert trainer.state.global_step == 2 and [row["step"] for row in rows(tmp_path / "grpo" / "metrics.csv")] == ["1", "2"]
+    logged = rows(tmp_path / "grpo" / "metrics.csv")
+    assert trainer.state.global_step == 2 and [row["step"] for row in logged] == ["1", "2"]
+    for step, row in enumerate(logged, start=1):
+        assert_kept(tmp_path / "grpo" / "completions" / f"step-{step:05}.jsonl", row)
+    assert not trainer.args.report_to
 
     samples = evaluation.evaluate(model, tokenizer, data.load_problems(SMALL, "dev", 3), SMALL, "grpo", progress=False)
     assert len(samples) == 3 and all(0 < s["tokens"] <= 40 for s in samples)
+
+
+def assert_kept(path: Path, logged: dict[str, str]) -> None:
+    """The completions of a logged step are those that were paid: TRL's own means follow from the rows."""
+    kept = [json.loads(line) for line in path.read_text().splitlines()]
+    assert len(kept) == 8 and [row["group"] for row in kept] == [0] * 4 + [1] * 4
+    for name, function in (("correctness", rewards.correctness), ("exact_format", rewards.exact_format)):
+        paid = [row["rewards"][name] for row in kept]
+        assert paid == function(formats.get_format("tags"))([r["completion"] for r in kept], answer=[r["gold"] for r in kept])
+        assert sum(paid) / 8 == pytest.approx(float(logged[f"rewards/{name}/mean"]), abs=1e-5)
+    assert sum(row["reward"] for row in kept) / 8 == pytest.approx(float(logged["reward"]), abs=1e-5)
+    assert sum(row["tokens"] for row in kept) / 8 == pytest.approx(float(logged["completions/mean_length"]))
+    assert sum(row["truncated"] for row in kept) / 8 == pytest.approx(float(logged["completions/clipped_ratio"]))
+    assert sum(row["tokens"] for row in kept) == float(logged["tokens/generated"])
+    assert sum("H1" in row["flags"] for row in kept) / 8 == pytest.approx(float(logged["audit/false_claims"]))
+    phases = [float(logged[f"time/{phase}"]) for phase in ("generate", "reward", "update")]
+    assert all(seconds >= 0 for seconds in phases) and phases[0] > phases[1]
 
 
 def lora_weights(model) -> torch.Tensor:

@@ -339,10 +339,11 @@ def _scan(folder: Path) -> dict[str, Stamp]:
 
 
 def _is_skipped(name: str) -> bool:
-    """Half-written files, W&B's own files (it syncs them itself), and names that would lead out of the folder."""
+    """Half-written files, W&B's own files (but for its offline runs, which nobody has synced), and names that lead outside."""
     parts = PurePosixPath(name).parts
     outside = name.startswith("/") or ".." in parts
-    return outside or parts[0] == "wandb" or parts[-1] == ".write-probe" or any(part.endswith(".tmp") for part in parts)
+    synced = parts[0] == "wandb" and not (len(parts) > 1 and parts[1].startswith("offline-run-"))
+    return outside or synced or parts[-1] == ".write-probe" or any(part.endswith(".tmp") for part in parts)
 
 
 def _checkpoint(name: str) -> tuple[str, str, int] | None:

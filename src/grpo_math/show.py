@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
+from IPython import get_ipython
+from IPython.display import HTML, display
 
 from grpo_math.report.marks import marked_text
 
@@ -17,6 +19,20 @@ def _quoted(text: str) -> str:
 def _mark(sample: dict) -> str:
     verdict = "right" if sample["correct_flexible"] else f"wrong, the answer is {sample['gold']}"
     return verdict + (", cut off" if sample["truncated"] else "")
+
+
+def in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this, which can show HTML."""
+    shell = get_ipython()
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def say(sentence: str, bad: bool = False) -> None:
+    """Print a sentence; a bad one in red, where a notebook can show that."""
+    if bad and in_notebook():
+        display(HTML(f'<p style="color:#c00000"><b>{html.escape(sentence)}</b></p>'))
+    else:
+        print(sentence)
 
 
 def environment_table(environment: dict[str, str]) -> str:

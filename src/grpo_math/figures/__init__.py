@@ -4,6 +4,6 @@
 """
 
 from grpo_math.figures.evaluation import plot_accuracy, plot_gain, plot_outcomes
-from grpo_math.figures.training import plot_grpo, plot_sft
+from grpo_math.figures.training import live_curves, plot_grpo, plot_learning, plot_sft
 
-__all__ = ["plot_accuracy", "plot_gain", "plot_grpo", "plot_outcomes", "plot_sft"]
+__all__ = ["live_curves", "plot_accuracy", "plot_gain", "plot_grpo", "plot_learning", "plot_outcomes", "plot_sft"]

@@ -1,5 +1,8 @@
 """How training went: the curves of `sft_metrics.csv` (notebook 01) and `grpo_metrics.csv` (02), one row a logged step."""
 
+import json
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
@@ -97,16 +100,17 @@ def _panel_dev(axes: Axes, metrics: pd.DataFrame) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
 
 
-def _panel_correctness(axes: Axes, metrics: pd.DataFrame) -> None:
-    _draw_curve(axes, _measured(metrics, "rewards/correctness/mean"), BLUE)
-    axes.set_title("Correctness reward")
-    axes.set_ylabel("mean over completions")
+def _panel(column: str, title: str, label: str, share: bool = False) -> Callable[[Axes, pd.DataFrame], None]:
+    """A panel of one logged value; share: with an axis in percent."""
 
+    def draw(axes: Axes, metrics: pd.DataFrame) -> None:
+        _draw_curve(axes, _measured(metrics, column), BLUE)
+        axes.set_title(title)
+        axes.set_ylabel(label)
+        if share:
+            percent_axis(axes, 1.02)
 
-def _panel_format(axes: Axes, metrics: pd.DataFrame) -> None:
-    _draw_curve(axes, _measured(metrics, "rewards/exact_format/mean"), BLUE)
-    axes.set_title("Format reward")
-    axes.set_ylabel("mean over completions")
+    return draw
 
 
 def _panel_length(axes: Axes, metrics: pd.DataFrame) -> None:
@@ -124,35 +128,60 @@ def _panel_length(axes: Axes, metrics: pd.DataFrame) -> None:
         share.yaxis.set_major_locator(MaxNLocator(4))
 
 
-def _panel_entropy(axes: Axes, metrics: pd.DataFrame) -> None:
-    _draw_curve(axes, _measured(metrics, "entropy"), BLUE)
-    axes.set_title("Entropy of the policy")
-    axes.set_ylabel("nats per token")
-
-
-def _panel_zero_variance(axes: Axes, metrics: pd.DataFrame) -> None:
-    _draw_curve(axes, _measured(metrics, "frac_reward_zero_std"), BLUE)
-    axes.set_title("Groups without a signal")
-    axes.set_ylabel("groups with equal rewards")
-    percent_axis(axes, 1.02)
-
-
 PANELS = {
     "eval_accuracy": _panel_dev,
-    "rewards/correctness/mean": _panel_correctness,
-    "rewards/exact_format/mean": _panel_format,
+    "rewards/correctness/mean": _panel("rewards/correctness/mean", "Correctness reward", "mean over completions"),
+    "rewards/exact_format/mean": _panel("rewards/exact_format/mean", "Format reward", "mean over completions"),
     "completions/mean_length": _panel_length,
-    "entropy": _panel_entropy,
-    "frac_reward_zero_std": _panel_zero_variance,
+    "audit/false_claims": _panel("audit/false_claims", "Completions with a false claim", "of those sampled", share=True),
+    "entropy": _panel("entropy", "Entropy of the policy", "nats per token"),
+    "frac_reward_zero_std": _panel("frac_reward_zero_std", "Groups without a signal", "groups with equal rewards", share=True),
 }
+
+
+def live_curves(run_dir: Path | str) -> bytes:
+    """The reward and the held-out accuracy so far, as a PNG, from `grpo_metrics.csv` while it grows. Raises as `plot_grpo`."""
+    metrics = _read_metrics(run_dir, "grpo_metrics.csv")
+    with rc_context(STYLE):
+        figure = new_figure(2.3)
+        left, right = figure.subplots(1, 2)
+        _panel("reward", "Reward", "mean over completions")(left, metrics)
+        _panel_dev(right, metrics)
+        right.set_title("Held-out accuracy (dev, greedy)")
+        right.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+        png = BytesIO()
+        figure.savefig(png, dpi=90)
+        return png.getvalue()
+
+
+def plot_learning(run_dir: Path | str, stage: str) -> Figure:
+    """How far each layer's weights moved in a stage ("priming", "sft" or "grpo"): `figures/<stage>_change.png`.
+
+    Raises FileNotFoundError where the stage left no `<stage>_learning.json`.
+    """
+    path = Path(run_dir) / f"{stage}_learning.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no {path}: train the stage {stage!r} of this run first.")
+    change = pd.DataFrame(json.loads(path.read_text())["change"]).set_index("layer")
+    with rc_context(STYLE):
+        figure = new_figure(2.4)
+        axes = figure.add_subplot()
+        for i, (part, colour) in enumerate(zip(change.columns, (BLUE, ORANGE, GREEN), strict=False)):
+            axes.bar(change.index + 0.38 * (i - (len(change.columns) - 1) / 2), change[part], 0.36, color=colour, label=part)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        axes.set_title("How far the weights moved")
+        axes.set_xlabel("layer")
+        axes.set_ylabel("norm of the change")
+        axes.xaxis.set_major_locator(MaxNLocator(20, integer=True))
+        return save(figure, run_dir, f"{stage}_change")
 
 
 def plot_grpo(run_dir: Path | str) -> Figure:
     """How GRPO went, in small panels over the optimiser steps: `figures/grpo.png`.
 
     Held-out accuracy, correctness and format reward, completion length (with the share cut off, if
-    any was) and entropy, or, where that was not logged, the share of groups whose rewards were all
-    equal. A metric that was never logged has no panel. Raises FileNotFoundError that names the
+    any was), completions with a false claim, and entropy, or, where that was not logged, the share of
+    groups whose rewards were all equal. A metric that was never logged has no panel. Raises FileNotFoundError that names the
     notebook, ValueError where the file is damaged or holds none of these.
     """
     metrics = _read_metrics(run_dir, "grpo_metrics.csv")

@@ -1,11 +1,26 @@
-"""Small pieces of HTML: elements, tables, the prose of `tables`, and images inside the page."""
+"""Pieces of HTML: a whole page, elements, tables, the prose of `tables`, and images inside the page."""
 
 import re
 from base64 import b64encode
+from hashlib import sha256
 from html import escape
 from pathlib import Path
 
 import pandas as pd
+
+META = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+
+
+def document_html(title: str, style: str, body: str, script: str) -> str:
+    """A whole page that stands alone: nothing may be loaded, and no script may run but `script`, a second wall behind escaping.
+
+    `body` is HTML already; `title` is escaped here.
+    """
+    digest = b64encode(sha256(script.encode()).digest()).decode("ascii")
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
+    guard = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    head = "".join((META, guard, tag("title", escape(title)), tag("style", style)))
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{body}<script>{script}</script></body></html>\n'
 
 
 def tag(name: str, *inner: str, **attributes: str) -> str:
