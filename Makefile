@@ -7,7 +7,7 @@ RUN ?= my-run
 SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow test-gpu bench-verify bench-audit lint seeds reference tiny-base clean
+.PHONY: help setup run test test-slow test-gpu bench-verify bench-audit lint dashboard seeds reference tiny-base clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,9 @@ $(VENV)/ready: requirements.txt pyproject.toml
 
 run: setup  ## Run the three notebooks in order with the recipe `tiny`; RUN=name picks the folder under results/, SEED=n the seed
 	$(BIN)/python -m grpo_math.execute --run $(RUN) --seed $(SEED)
+
+dashboard: setup  ## Write results/dashboard.html over all runs, and open it; needs no account and no network
+	$(BIN)/python -m grpo_math.dashboard
 
 test: setup  ## Run the tests
 	$(BIN)/python -m pytest

@@ -24,7 +24,7 @@ from grpo_math import training
 from grpo_math.recipes import RECIPES
 
 ROOT = Path(__file__).parents[1]
-FILES = [*sorted((ROOT / "src").rglob("*.py")), *sorted((ROOT / "notebooks").glob("*.ipynb"))]
+FILES = [path for top in ("src", "notebooks") for path in sorted((ROOT / top).rglob("*")) if path.suffix in (".py", ".ipynb")]
 LIBRARIES = {"trl", "peft", "transformers", "datasets", "accelerate", "unsloth", "vllm", "huggingface_hub", "wandb"}
 OPTIONAL = {"vllm"}  # installed on request only; every other library must be there
 
