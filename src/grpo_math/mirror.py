@@ -182,7 +182,7 @@ def _choose_store(where: str, run: Path, host: str) -> "_Store | None":
     if folder.is_relative_to(run.resolve()) or run.resolve().is_relative_to(folder):
         raise ValueError(f"The mirror {where!r} would hold the run's own folder, or lie in it: choose another folder.")
     if host == "colab" and folder.is_relative_to(DRIVE):
-        _mount_drive()  # a folder made here before Drive is mounted would be forgotten, and stop the mount
+        mount_drive()  # a folder made here before Drive is mounted would be forgotten, and stop the mount
     return _make_folder(folder)
 
 
@@ -193,7 +193,7 @@ def _make_folder(folder: Path) -> "_FolderStore":
 
 def _drive_store(run: Path) -> "_Store | None":
     try:
-        _mount_drive()
+        mount_drive()
         return _make_folder(DRIVE / "MyDrive" / FOLDER / run.name)
     except OSError as error:
         print(
@@ -203,7 +203,7 @@ def _drive_store(run: Path) -> "_Store | None":
         return None
 
 
-def _mount_drive() -> None:
+def mount_drive() -> None:
     if (DRIVE / "MyDrive").is_dir():
         return
     try:
@@ -256,7 +256,7 @@ class _HubStore:
         from huggingface_hub import HfApi
 
         self._api, self._repo, self._name = HfApi(), repo, name
-        with _as_os_errors():
+        with as_os_errors():
             self._api.create_repo(repo, private=True, exist_ok=True)
             private = self._api.model_info(repo).private
         self.place = f"the {'private' if private else 'PUBLIC'} hub repository {repo}"
@@ -265,7 +265,7 @@ class _HubStore:
     def listing(self) -> dict[str, Stamp]:
         from huggingface_hub.errors import RemoteEntryNotFoundError
 
-        with TemporaryDirectory() as folder, _as_os_errors():
+        with TemporaryDirectory() as folder, as_os_errors():
             try:
                 manifest = self._api.hf_hub_download(self._repo, f"{self._name}/{MANIFEST}", local_dir=folder)
             except RemoteEntryNotFoundError:
@@ -278,7 +278,7 @@ class _HubStore:
     def fetch(self, names: list[str], run: Path) -> None:
         if not names:
             return
-        with TemporaryDirectory(dir=run, suffix=".tmp") as folder, _as_os_errors():  # on the run's disk, which has the room
+        with TemporaryDirectory(dir=run, suffix=".tmp") as folder, as_os_errors():  # on the run's disk, which has the room
             patterns = [glob.escape(f"{self._name}/{name}") for name in names]
             self._api.snapshot_download(self._repo, local_dir=folder, allow_patterns=patterns)
             for name in names:
@@ -305,13 +305,13 @@ class _HubStore:
         from huggingface_hub import CommitOperationAdd
 
         manifest = CommitOperationAdd(f"{self._name}/{MANIFEST}", json.dumps(there, indent=1).encode())
-        with _as_os_errors():
+        with as_os_errors():
             self._api.create_commit(self._repo, [*operations, manifest], commit_message=message)
         self._there = there
 
 
 @contextmanager
-def _as_os_errors() -> Iterator[None]:
+def as_os_errors() -> Iterator[None]:
     """What the hub's client raises for a lost connection (httpx), or for a failed upload (hf_xet), as ConnectionError."""
     import httpx
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from grpo_math.export.sizes import size_of, tell
-from grpo_math.mirror import _as_os_errors
+from grpo_math.mirror import as_os_errors
 
 NOTES = {  # what stands above the card, which is written for the adapter
     "adapter": ("peft", "This repository holds the LoRA adapter: wherever the card names a path of it, put `{repo}`."),
@@ -29,7 +29,7 @@ def open_repository(repo: str, private: bool = True) -> None:
     from huggingface_hub import HfApi
 
     try:
-        with _as_os_errors():
+        with as_os_errors():
             HfApi().create_repo(repo, private=private, exist_ok=True)
             public = not HfApi().model_info(repo).private
     except OSError as error:
@@ -59,7 +59,7 @@ def push(folder: Path, kind: str, card: Path, repo: str) -> str:
     (folder / "README.md").write_text(_card(card.read_text(encoding="utf-8"), kind, repo), encoding="utf-8")
     print(f"Uploading {tell(size_of(folder))} to {repo}.")
     try:
-        with _as_os_errors():
+        with as_os_errors():
             done = HfApi().upload_folder(repo_id=repo, folder_path=folder, commit_message=f"The {kind} of {card.parent.name}")
     except OSError as error:
         raise OSError(

@@ -189,7 +189,7 @@ def _copy_folder(run: Path, folder: str | None) -> Path | None:
     if hosts.detect_host() != "colab":
         raise ValueError("The export 'drive' is Colab's Google Drive: elsewhere name a folder, as in 'drive:/a/folder'.")
     try:
-        mirror._mount_drive()
+        mirror.mount_drive()
     except OSError as error:
         raise OSError(f"Drive could not be used ({error}): run this cell again and allow it, or leave 'drive' out.") from error
     return mirror.DRIVE / "MyDrive" / mirror.FOLDER / _folder(run).name
