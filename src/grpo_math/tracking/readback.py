@@ -54,7 +54,7 @@ def offline_runs(run: Path) -> list[OfflineRun]:
 
 def last_step(run: Path, run_id: str) -> int:
     """W&B's own number of the last row that the earlier offline files of one W&B run hold, -1 where there is none."""
-    files = (read_offline(path.parent) for path in (run / "wandb").glob(f"offline-run-*-{run_id}/run-*.wandb"))
+    files = (read_offline(path.parent) for path in (run / "wandb").glob(f"offline-run-*-{run_id}*/run-*.wandb"))
     return max((row["_step"] for found in files for row in found.history), default=-1)
 
 

@@ -45,7 +45,7 @@ def open_wandb(project: str, run: Path, stage: str, settings: dict, continued: b
         print(f"W&B cannot keep this run in results/{run.name}/wandb ({first_line(error)}): nothing is tracked.")
         return Tracker()
     print(
-        f"W&B is offline ({why}); `wandb sync results/{run.name}/wandb/offline-run-*-{run_id}` uploads this later, "
+        f"W&B is offline ({why}); `wandb sync results/{run.name}/wandb/offline-run-*-{run_id}*` uploads this later, "
         "once a key is there (`wandb login`)."
     )
     return tracker
