@@ -76,7 +76,7 @@ def test_plot_sft_draws_priming_where_that_is_the_only_stage(run):
 
 # name: (columns left out of the metrics, titles of the panels)
 DEV, CORRECT, FORMAT, LENGTH, ENTROPY = (
-    "Accuracy on held-out dev problems, greedy (whiskers: 95% interval)",
+    "Held-out accuracy (dev, greedy)",
     "Correctness reward",
     "Format reward",
     "Completion length",

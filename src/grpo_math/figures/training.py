@@ -94,7 +94,7 @@ def _panel_dev(axes: Axes, metrics: pd.DataFrame) -> None:
             alpha=0.7,
         )
     percent_axis(axes, 1.02)
-    axes.set_title("Accuracy on held-out dev problems, greedy (whiskers: 95% interval)")
+    axes.set_title("Held-out accuracy (dev, greedy)")
     axes.set_ylabel("answered correctly")
     axes.set_xlabel("optimiser step")
     axes.xaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
@@ -147,7 +147,6 @@ def live_curves(run_dir: Path | str) -> bytes:
         left, right = figure.subplots(1, 2)
         _panel("reward", "Reward", "mean over completions")(left, metrics)
         _panel_dev(right, metrics)
-        right.set_title("Held-out accuracy (dev, greedy)")
         right.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
         png = BytesIO()
         figure.savefig(png, dpi=90)
