@@ -100,7 +100,7 @@ def save_config(run: Path, stage: str, settings: dict) -> Path:
         if changed:
             raise ValueError(
                 f"Run {run.name!r} holds a {stage.upper()} stage with another {', '.join(changed[:3])}: choose another "
-                f"RUN, or delete {path.parent.name}/{stage} to start it afresh."
+                f"RUN, or delete {path.parent.name}/{stage}, in its mirror too if it has one, to start it afresh."
             )
     path.write_text(json.dumps({"settings": settings, "environment": describe_environment()}, indent=2) + "\n")
     return path

@@ -56,7 +56,7 @@ def show(results: Path | str | None = None, runs: list[str] | None = None, embed
         page = path.read_text(encoding="utf-8")
         return HTML(tag("div", tag("iframe", srcdoc=page, width="100%", height=str(height), title="All runs")))
     link = tag("a", "results/dashboard.html", href=quote(os.path.relpath(path)), target="_blank")
-    return HTML(f"{link} ({path.stat().st_size / 1e6:.1f} MB): all runs on one page, to be opened in a browser.")
+    return HTML(f"{link} ({path.stat().st_size / 1e6:.1f} MB): one page, to be opened in a browser.")
 
 
 def _data_html(data: dict) -> str:
