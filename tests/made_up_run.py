@@ -17,10 +17,9 @@ WRONG = {  # what is wrong with a wrong sample, by its number modulo 8
 }
 
 
-def sample(number: int, checkpoint: str = "sft", **changes) -> dict:
-    """One well-formed row; every tenth right answer has a flag, and strict misses every fourth."""
-    right = number in RIGHT[checkpoint]
-    row = {
+def well_formed(number: int, checkpoint: str, right: bool) -> dict:
+    """One row with every key that a sample has; strict misses every fourth right answer."""
+    return {
         "id": f"q{number:03}",
         "checkpoint": checkpoint.removesuffix("-chat"),
         "sample": 0,
@@ -36,7 +35,7 @@ def sample(number: int, checkpoint: str = "sft", **changes) -> dict:
         "claims": 2,
         "false_claims": 0,
         "ungrounded": 0,
-        "flags": ["H2"] if right and number % 10 == 9 else [],
+        "flags": [],
         "truncated": False,
         "tokens": 10 + number,
         "budget": 64,
@@ -45,7 +44,13 @@ def sample(number: int, checkpoint: str = "sft", **changes) -> dict:
         "setting": "0123456789abcdef",
         "seed": 0,
     }
-    return row | ({} if right else WRONG[number % 8]) | changes
+
+
+def sample(number: int, checkpoint: str = "sft", **changes) -> dict:
+    """A row in which every tenth right answer has a flag, and the wrong ones are wrong in turn as WRONG has it."""
+    right = number in RIGHT[checkpoint]
+    kind = {"flags": ["H2"] if number % 10 == 9 else []} if right else WRONG[number % 8]
+    return well_formed(number, checkpoint, right) | kind | changes
 
 
 def samples(checkpoint: str) -> list[dict]:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_run import write_samples
+from made_up_run import well_formed, write_samples
 
 from grpo_math import report
 from grpo_math.answers import UNANSWERABLE
@@ -20,39 +20,21 @@ from grpo_math.stats import cluster_interval, holm, paired_bootstrap, paired_dif
 
 N = 40
 RIGHT = {"base": range(0, 12), "base-chat": range(0, 10), "sft": range(4, 28), "grpo": range(4, 30)}
-PROMPT = {"base": "own", "base-chat": "chat", "sft": "chat", "grpo": "chat"}
 
 
 def sample(number: int, part: str = "sft", **changes) -> dict:
-    """One well-formed row; strict misses every fourth of the right answers, and every third wrong one has a false claim."""
+    """A row in which every third wrong answer has a false claim, and the last one was cut off."""
     right = number in RIGHT[part]
     false = not right and number % 3 == 0
-    row = {
-        "id": f"q{number:03}",
-        "checkpoint": part.removesuffix("-chat"),
-        "sample": 0,
-        "question": f"What is {number} + 1?",
-        "gold": str(number + 1),
+    kind = {
         "completion": "line\u2028separator",
-        "extracted_strict": None,
-        "extracted_flexible": str(number + right),
-        "correct_strict": right and number % 4 != 0,
-        "correct_flexible": right,
-        "reason": "equal" if right else "different",
-        "formatted": number % 2 == 0,
-        "claims": 2,
         "false_claims": int(false),
-        "ungrounded": 0,
         "flags": ["H1"] if false else [],
         "truncated": number == 39,
-        "tokens": 10 + number,
         "budget": 256,
-        "temperature": 0.0,
-        "prompt_sha256": f"{PROMPT[part]}{number}",
         "setting": part,
-        "seed": 0,
     }
-    return row | changes
+    return well_formed(number, part, right) | kind | changes
 
 
 def samples(part: str, **changes) -> list[dict]:
