@@ -9,6 +9,7 @@ import pytest
 from made_up_run import RIGHT, N, sample, samples, write_run, write_samples
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from grpo_math import figures, report
 
@@ -99,6 +100,16 @@ PANELS = {
 def test_plot_grpo_draws_what_was_logged(run, left_out, expected):
     grpo_metrics().drop(columns=left_out).to_csv(run / "grpo_metrics.csv", index=False)
     assert titles(figures.plot_grpo(run)) == expected
+
+
+@pytest.mark.parametrize("left_out", [[], ["entropy"], ["completions/mean_length"]])
+def test_no_title_of_a_panel_reaches_into_another_panel(run, left_out):
+    metrics = grpo_metrics().assign(**{"audit/false_claims": 0.1}).drop(columns=left_out)
+    metrics.to_csv(run / "grpo_metrics.csv", index=False)
+    figure = figures.plot_grpo(run)
+    shown = [text for axes in figure.axes for text in axes.findobj(Text) if text.get_text() in titles(figure)]
+    boxes = [text.get_window_extent() for text in shown]
+    assert len(boxes) >= 5 and not [1 for a, b in combinations(boxes, 2) if a.overlaps(b)]
 
 
 def test_plot_grpo_takes_the_later_of_two_values_and_joins_the_rows_of_a_step(run):
