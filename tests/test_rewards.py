@@ -354,6 +354,10 @@ def test_golds_are_checked_before_training():
         rewards.check_golds(["22", "", None])
     with pytest.raises(ValueError, match=r"7 of 7 .*row 4: '', \.\.\.\)"):
         rewards.check_golds([""] * 7)
+    with pytest.raises(
+        ValueError, match=r"1 of 2 .*row 1: '5 \+ 5 = 10\\n#### 10'\)\. .* correct their answers: only what follows ####"
+    ):
+        rewards.check_golds(["10", "5 + 5 = 10\n#### 10"])
 
 
 def test_golds_may_be_numbers():

@@ -43,6 +43,8 @@ __all__ = [
     "xml_structure",
 ]
 
+SOLUTION_MARK = "####"  # of GSM8K: the worked solution before it, the answer behind it
+
 
 def reward_set(fmt: ReasoningFormat, kind: str = "sound") -> list[RewardFunction]:
     """The reward functions of a run: "sound" and "graded" are ours; "reference" holds public values, for comparison only.
@@ -81,12 +83,18 @@ def margin(functions: Sequence[RewardFunction], weights: Sequence[float] | None 
 
 
 def ungradable(golds: Sequence[str | None]) -> list[tuple[int, str | None]]:
-    """Index and text of each gold answer that cannot be graded, and so would never be rewarded.
+    """Index and text of each gold answer for which no completion would ever be rewarded.
 
-    >>> ungradable(["22", "", None])
-    [(1, ''), (2, None)]
+    They cannot be graded or, as in GSM8K's own column, still hold the mark "####" that the answer stands behind.
+
+    >>> ungradable(["22", "", None, "5 + 5 = 10 #### 10"])
+    [(1, ''), (2, None), (3, '5 + 5 = 10 #### 10')]
     """
-    return [(index, gold) for index, gold in enumerate(golds) if is_equivalent("", gold_text(gold)) is None]
+
+    def never_met(gold: str) -> bool:
+        return SOLUTION_MARK in gold or is_equivalent("", gold) is None
+
+    return [(index, gold) for index, gold in enumerate(golds) if never_met(gold_text(gold))]
 
 
 def check_golds(golds: Sequence[str | None]) -> None:
@@ -94,7 +102,8 @@ def check_golds(golds: Sequence[str | None]) -> None:
     bad = ungradable(golds)
     if bad:
         rows = ", ".join(f"row {index}: {str(gold)[:60]!r}" for index, gold in bad[:5])
+        hint = f": only what follows {SOLUTION_MARK}" if any(SOLUTION_MARK in gold_text(gold) for _, gold in bad) else ""
         raise ValueError(
             f"{len(bad)} of {len(golds)} gold answers cannot be graded, so no completion could earn a reward for them "
-            f"({rows}{', ...' if len(bad) > 5 else ''}). Leave these rows out, or correct their answers."
+            f"({rows}{', ...' if len(bad) > 5 else ''}). Leave these rows out, or correct their answers{hint}."
         )
