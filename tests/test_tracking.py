@@ -466,7 +466,8 @@ def trackio_run(tmp_path_factory) -> SimpleNamespace:
     home = tmp_path_factory.mktemp("home")
     run = home / "results" / "r"
     run.mkdir(parents=True)
-    done = child([str(ROOT / "tests" / "tracked_run.py"), "trackio", str(run)], home)
+    imported_before = "import trackio, tracked_run, sys, pathlib; tracked_run.main('trackio', pathlib.Path(sys.argv[1]))"
+    done = child(["-c", imported_before, str(run)], home)  # as TRL imports it, which reads where it keeps its files
     held = json.loads(child(["-c", READ_TRACKIO], home, TRACKIO_DIR=str(run / "trackio")).stdout)
     return SimpleNamespace(run=run, out=done.stdout, **held)
 

@@ -1,5 +1,6 @@
 """One stage as a Trackio run, which needs no account: what is logged stays in `trackio/` of the run folder."""
 
+import importlib
 import json
 import os
 import sys
@@ -10,16 +11,16 @@ from pathlib import Path
 from grpo_math.tracking.metrics import METRICS
 from grpo_math.tracking.tracker import Tracker, first_line
 
+_chosen: set[str] = set()  # values of TRACKIO_DIR that were set here, and not by whoever runs this
+
 
 def open_trackio(project: str, run: Path, stage: str, settings: dict, continued: bool) -> Tracker:
     """A stage's Trackio run in the run's group; one line says where it is kept and how to look at it.
 
     TRACKIO_DIR, where it is set, is the place, and TRACKIO_SPACE_ID sends a copy to that Space of the hub, as Trackio has it.
     """
-    if "trackio" not in sys.modules:  # it reads its folder once, when it is imported
-        os.environ.setdefault("TRACKIO_DIR", str(run.resolve() / "trackio"))
     try:
-        import trackio
+        trackio = _import_for(run)
     except ImportError as error:
         raise ImportError(
             "TRACKER is 'trackio' but Trackio is not installed: run `pip install trackio==0.43.0`, or set TRACKER = 'wandb'."
@@ -33,6 +34,18 @@ def open_trackio(project: str, run: Path, stage: str, settings: dict, continued:
         return Tracker()
     print(f"Trackio keeps this run in {shown}; `TRACKIO_DIR={shown} trackio show --project {project}` shows it.")
     return tracker
+
+
+def _import_for(run: Path):
+    """Trackio, keeping its files in the run folder. It reads the place when it is imported, as TRL may have done before."""
+    if os.environ.get("TRACKIO_DIR") in (None, *_chosen):
+        os.environ["TRACKIO_DIR"] = str(run.resolve() / "trackio")
+        _chosen.add(os.environ["TRACKIO_DIR"])
+    loaded = sys.modules.get("trackio")
+    if loaded and Path(loaded.utils.TRACKIO_DIR) != Path(os.environ["TRACKIO_DIR"]):
+        for name in [name for name in sys.modules if name.partition(".")[0] == "trackio"]:
+            del sys.modules[name]
+    return importlib.import_module("trackio")
 
 
 class TrackioTracker(Tracker):
