@@ -406,7 +406,12 @@ def _reason(error: OSError) -> str:
     """Why, in a few words that stay the same from one checkpoint to the next."""
     if _status(error):
         return f"the hub answered {_status(error)}"
-    return error.strerror or next(iter(str(error).splitlines()), "") or type(error).__name__
+    return error.strerror or first_line(error)
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def _status(error: OSError) -> int | None:

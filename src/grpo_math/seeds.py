@@ -39,9 +39,10 @@ def measure_seed(seed: int, name: str, first: str) -> None:
     parameters = {"RECIPE": "tiny", "RUN": name, "SEED": seed}
     run = runs.open_run(name)
     if not report.has_part(run, "grpo"):
-        (run / "samples").mkdir(exist_ok=True)
-        for path in (runs.open_run(first) / "samples").glob("*base*.jsonl") if name != first else ():
-            shutil.copy2(path, run / "samples")
+        if name != first:
+            (run / "samples").mkdir(exist_ok=True)
+            for path in (runs.open_run(first) / "samples").glob("*base*.jsonl"):
+                shutil.copy2(path, run / "samples")
         execute(NAMES, run, parameters)
     mix = runs.open_run(f"{name}-{MIX}")
     if not report.has_part(mix, "grpo"):

@@ -10,17 +10,13 @@ from pathlib import Path
 
 from grpo_math.report.marks import marked_pieces
 from grpo_math.report.samples import label_of
+from grpo_math.report.tables import counted
 
 MOST_STEPS = 100
 TRAINING_BYTES, PROBLEM_BYTES = 2_600_000, 1_800_000  # of one run, as JSON
 LARGEST = 1e15  # a larger number is a damaged one
 
 Samples = dict[str, list[dict]]
-
-
-def counted(n: int, noun: str) -> str:
-    """1 row, 1,149 rows"""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def read_rows(path: Path, said: list[str]) -> list[dict]:

@@ -4,8 +4,8 @@ import csv
 from math import isfinite, nan
 from pathlib import Path
 
-from grpo_math.dashboard.completions import counted
 from grpo_math.health import read_metrics
+from grpo_math.report.tables import counted
 
 STAGES = ("grpo", "sft", "priming")
 # No curves of their own: one value a run, the step itself, or a bound of another.

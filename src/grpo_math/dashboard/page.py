@@ -14,7 +14,7 @@ from grpo_math.report.html_parts import document_html, table_html, tag
 from grpo_math.report.page_style import STYLE
 from grpo_math.report.samples import label_of
 from grpo_math.report.seeds import seeds_table
-from grpo_math.report.tables import percent
+from grpo_math.report.tables import percent, with_interval
 from grpo_math.runs import project_root
 
 HERE = Path(__file__).parent
@@ -110,9 +110,8 @@ def _run_row(folder: Path, run: dict, checkpoints: list[str]) -> str:
 def _accuracy_html(accuracy: dict | None) -> str:
     if accuracy is None:
         return "–"
-    interval = f"({100 * accuracy['right_low']:.1f}–{100 * accuracy['right_high']:.1f})"
     told = (f"of {accuracy['n']:,}", f"false claims {percent(accuracy['false_claims'])}")
-    return _lines_html(f"{percent(accuracy['right'])} {interval}", *told)
+    return _lines_html(with_interval(accuracy, "right"), *told)
 
 
 def _lines_html(first: str, *more: str) -> str:

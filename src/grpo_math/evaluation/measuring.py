@@ -82,7 +82,7 @@ def evaluate(
     work = _Work(generator, rows, prompts, decoding, get_format(recipe.format), checkpoint)
     samples = work.run(path, progress)
     if path:
-        _write(path, samples)
+        write_samples(path, samples)
         _unfinished(path).unlink(missing_ok=True)
     return samples
 
@@ -91,7 +91,8 @@ def _unfinished(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 
 
-def _write(path: Path, samples: Sequence[dict]) -> None:
+def write_samples(path: Path, samples: Sequence[dict]) -> None:
+    """Write graded completions as JSONL, a row each; the folder is made if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples))
 

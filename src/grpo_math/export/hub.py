@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from grpo_math.export.sizes import size_of, tell
-from grpo_math.mirror import as_os_errors
+from grpo_math.mirror import as_os_errors, first_line
 
 NOTES = {  # what stands above the card, which is written for the adapter
     "adapter": ("peft", "This repository holds the LoRA adapter: wherever the card names a path of it, put `{repo}`."),
@@ -34,7 +34,7 @@ def open_repository(repo: str, private: bool = True) -> None:
             public = not HfApi().model_info(repo).private
     except OSError as error:
         raise OSError(
-            f"The hub repository {repo} cannot be written to ({_first_line(error)}): set HF_TOKEN to a "
+            f"The hub repository {repo} cannot be written to ({first_line(error)}): set HF_TOKEN to a "
             "token that may write there (a secret on Colab and Kaggle, an environment variable elsewhere), and check the name."
         ) from error
     if private and public:
@@ -63,14 +63,10 @@ def push(folder: Path, kind: str, card: Path, repo: str) -> str:
             done = HfApi().upload_folder(repo_id=repo, folder_path=folder, commit_message=f"The {kind} of {card.parent.name}")
     except OSError as error:
         raise OSError(
-            f"Uploading to {repo} failed ({_first_line(error)}): what was exported lies in {folder}, so run the cell again, or "
+            f"Uploading to {repo} failed ({first_line(error)}): what was exported lies in {folder}, so run the cell again, or "
             "check the repository's quota on the hub."
         ) from error
     return done.commit_url.partition("/commit/")[0]
-
-
-def _first_line(error: OSError) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _card(card: str, kind: str, repo: str) -> str:

@@ -6,7 +6,6 @@ to bfloat16 where the device computes in that, else to float16, which rounds eig
 compared with adapter + base, so that a merge that went wrong is seen here and not by whoever downloads it.
 """
 
-import gc
 import json
 import shutil
 from collections.abc import Sequence
@@ -19,7 +18,16 @@ from transformers import AutoTokenizer, GenerationConfig, PreTrainedModel, PreTr
 from grpo_math import models
 from grpo_math.evaluation.generation import end_tokens
 from grpo_math.export.compare import Comparison, chat_prompts, compare, trace
-from grpo_math.export.sizes import BYTES, hub_cache, parameters, replacing, require_memory, require_room, to_download
+from grpo_math.export.sizes import (
+    BYTES,
+    hub_cache,
+    parameters,
+    release_memory,
+    replacing,
+    require_memory,
+    require_room,
+    to_download,
+)
 from grpo_math.recipes import Recipe
 
 SHARD = "2GB"  # a shard is copied from the card to memory as a whole
@@ -61,13 +69,13 @@ def export_merged(
     model = model.merge_and_unload(safe_merge=True)
     _save(model, AutoTokenizer.from_pretrained(adapter), half_precision(recipe), folder)
     del model, base  # both hold the weights: without this the next load needs twice the memory
-    _free()
+    release_memory()
     if before is None:
         return None
     again, tokenizer = load_merged(folder, recipe, backend)
     result = compare(before, trace(again, tokenizer, prompts), tokenizer.pad_token_id)
     del again
-    _free()
+    release_memory()
     return result
 
 
@@ -92,9 +100,3 @@ def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, dtype: tor
         shutil.rmtree(folder)  # shards of an earlier merge would stay beside these
     model.save_pretrained(folder, max_shard_size=SHARD)
     tokenizer.save_pretrained(folder)
-
-
-def _free() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

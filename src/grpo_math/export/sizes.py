@@ -10,10 +10,11 @@ from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from grpo_math.hosts.checks import existing_parent
+from grpo_math.hosts.machine import GIB
 from grpo_math.models import base_path, compute_dtype
 from grpo_math.recipes import Recipe
 
-GIB = 1024**3
 BYTES = {"merged": 2, "gguf": 2, "gguf-q8_0": 34 / 32}  # a weight; Q8_0 has a 16-bit scale for every 32 weights
 HEADROOM = 1.2  # of memory, for activations, the cache and the logits that are compared
 
@@ -63,18 +64,14 @@ def tell(size: float) -> str:
 
 def free(place: Path) -> int:
     """Free bytes on the disk of a file or folder, which need not exist yet."""
-    return shutil.disk_usage(_existing(place)).free
-
-
-def _existing(place: Path) -> Path:
-    return next(parent for parent in (place.absolute(), *place.absolute().parents) if parent.exists())
+    return shutil.disk_usage(existing_parent(place)).free
 
 
 def require_room(needs: Mapping[Path, float]) -> None:
     """RuntimeError where a disk lacks the bytes that are needed under these folders; what lies on one disk is added up."""
     disks: dict[int, list[Path]] = {}
     for place in needs:
-        disks.setdefault(_existing(place).stat().st_dev, []).append(place)
+        disks.setdefault(existing_parent(place).stat().st_dev, []).append(place)
     for places in disks.values():
         wanted, there = sum(needs[place] for place in places), free(places[0])
         if there < wanted:
@@ -84,11 +81,17 @@ def require_room(needs: Mapping[Path, float]) -> None:
             )
 
 
-def require_memory(recipe: Recipe, weights: int) -> None:
-    """RuntimeError where the unquantised model does not fit in the memory that is free, on the card or in the machine."""
+def release_memory() -> None:
+    """Give back what models that nobody holds any more still take."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def require_memory(recipe: Recipe, weights: int) -> None:
+    """RuntimeError where the unquantised model does not fit in the memory that is free, on the card or in the machine."""
+    release_memory()
+    if torch.cuda.is_available():
         there, where = torch.cuda.mem_get_info()[0], "the GPU"
     else:
         import psutil

@@ -180,8 +180,8 @@ def plot_grpo(run_dir: Path | str) -> Figure:
 
     Held-out accuracy, correctness and format reward, completion length (with the share cut off, if
     any was), completions with a false claim, and entropy, or, where that was not logged, the share of
-    groups whose rewards were all equal. A metric that was never logged has no panel. Raises FileNotFoundError that names the
-    notebook, ValueError where the file is damaged or holds none of these.
+    groups whose rewards were all equal. A metric that was never logged has no panel. Raises
+    FileNotFoundError that names the notebook, ValueError where the file is damaged or holds none of these.
     """
     metrics = _read_metrics(run_dir, "grpo_metrics.csv")
     drawn = [column for column in PANELS if not _measured(metrics, column).empty]

@@ -74,7 +74,7 @@ def _check_gpu(needs: Needs, device: Device) -> None:
 def _check_room(needs: Needs, folder: Path) -> None:
     cache = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
     for place, wanted in ((folder, needs.disk_gb), (cache, needs.download_gb)):
-        place = next(parent for parent in (place, *place.absolute().parents) if parent.exists())
+        place = existing_parent(place)
         free = shutil.disk_usage(place).free / GIB
         if free < wanted:
             raise RuntimeError(
@@ -86,6 +86,11 @@ def _check_room(needs: Needs, folder: Path) -> None:
             f"This recipe needs {needs.memory_gb:g} GiB of memory and this machine has {memory_gb():.1f} GiB: "
             "choose a smaller RECIPE or a larger machine."
         )
+
+
+def existing_parent(place: Path) -> Path:
+    """The path itself, or the nearest folder above it that exists already."""
+    return next(parent for parent in (place, *place.absolute().parents) if parent.exists())
 
 
 def _check_libraries() -> None:

@@ -5,7 +5,7 @@ import os
 import wandb
 
 from grpo_math.hosts import detect_host
-from grpo_math.tracking.tracker import first_line
+from grpo_math.mirror import first_line
 
 NAME = "WANDB_API_KEY"
 

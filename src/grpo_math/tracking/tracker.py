@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from grpo_math.mirror import first_line
 from grpo_math.tracking.metrics import flatten, metric_of
 
 FIRST_COLUMNS = ("step", "question", "completion", "extracted_strict", "gold")
@@ -22,7 +23,7 @@ class Tracker:
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Values measured at an optimiser step, under TRL's names."""
-        self._log_named({metric_of(key).name: value for key, value in values.items() if key != "step"}, step)
+        self._log_named(_named(values), step)
 
     def log_table(self, name: str, rows: Sequence[Mapping], step: int | None = None) -> None:
         """Rows of one table, each with the keys of the first one; with a step, they are added to those of earlier steps."""
@@ -96,14 +97,13 @@ class _Part(Tracker):
         self._whole, self._name = whole, name
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        named = {metric_of(key).name: value for key, value in values.items() if key != "step"}
-        under = {f"{self._name}/{name.split('/', 1)[1]}": value for name, value in named.items()}
+        under = {f"{self._name}/{name.split('/', 1)[1]}": value for name, value in _named(values).items()}
         self._whole._log_named(under, step, f"{self._name}/step")
 
 
-def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+def _named(values: Mapping[str, float]) -> dict[str, float]:
+    """Values under the dashboard's names."""
+    return {metric_of(key).name: value for key, value in values.items() if key != "step"}
 
 
 def _flat_row(row: Mapping) -> dict:

@@ -8,8 +8,9 @@ from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 
+from grpo_math.mirror import first_line
 from grpo_math.tracking.metrics import METRICS
-from grpo_math.tracking.tracker import Tracker, first_line
+from grpo_math.tracking.tracker import Tracker
 
 _chosen: set[str] = set()  # values of TRACKIO_DIR that were set here, and not by whoever runs this
 

@@ -6,8 +6,9 @@ import secrets
 import time
 from pathlib import Path
 
+from grpo_math.mirror import first_line
 from grpo_math.tracking.metrics import METRICS, better_of
-from grpo_math.tracking.tracker import Tracker, first_line
+from grpo_math.tracking.tracker import Tracker
 
 try:
     import wandb

@@ -9,7 +9,7 @@ from IPython.display import HTML, display
 from transformers import TrainerCallback
 
 from grpo_math import figures
-from grpo_math.health import diagnose, read_metrics
+from grpo_math.health import Illness, diagnose, read_metrics
 from grpo_math.report.marks import marked_html
 from grpo_math.show import in_notebook, say
 from grpo_math.training.rollouts import Rollouts
@@ -35,29 +35,30 @@ class Live(TrainerCallback):
             self.output = display(HTML("<p>The first completions are being sampled.</p>"), display_id=True)
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        ill = diagnose(read_metrics(self.run / "grpo_metrics.csv"))
         if self.output is None:
-            for illness in ill:
+            for illness in self._ill():
                 if illness.name not in self.said:
                     say(f"step {state.global_step}: {illness}")
-            self.said |= {illness.name for illness in ill}
+                    self.said.add(illness.name)
         elif time.monotonic() - self.drawn > self.pause and state.global_step < state.max_steps:
-            self.output.update(HTML(self._page(state, ill)))
+            self.output.update(HTML(self._page(state)))
             self.drawn = time.monotonic()
 
     def on_train_end(self, args, state, control, **kwargs):
-        ill = diagnose(read_metrics(self.run / "grpo_metrics.csv"))
-        found = "".join(_illness_html(illness) for illness in ill) or "<p>Nothing in the metrics looks ill.</p>"
         if self.output is not None:
-            self.output.update(HTML(found))
+            found = "".join(map(_illness_html, self._ill()))
+            self.output.update(HTML(found or "<p>Nothing in the metrics looks ill.</p>"))
 
-    def _page(self, state, ill) -> str:
+    def _ill(self) -> list[Illness]:
+        return diagnose(read_metrics(self.run / "grpo_metrics.csv"))
+
+    def _page(self, state) -> str:
         done = state.global_step - self.first
         left = (time.monotonic() - self.started) / max(done, 1) * (state.max_steps - state.global_step)
         head = f"<p><b>Step {state.global_step:,} of {state.max_steps:,}</b>, about {left / 60:.0f} min left</p>"
         curves = b64encode(figures.live_curves(self.run)).decode("ascii")
         picture = f'<img alt="Reward and held-out accuracy so far" src="data:image/png;base64,{curves}">'
-        return head + "".join(map(_illness_html, ill)) + picture + samples_html(self.rollouts.latest)
+        return head + "".join(map(_illness_html, self._ill())) + picture + samples_html(self.rollouts.latest)
 
 
 def samples_html(rows: list[dict]) -> str:
@@ -77,5 +78,5 @@ def samples_html(rows: list[dict]) -> str:
     return f"<p><b>{escape(group[0]['question'])}</b></p>{shown}"
 
 
-def _illness_html(illness) -> str:
+def _illness_html(illness: Illness) -> str:
     return f'<p style="color:#c00000"><b>{escape(illness.name.capitalize())}.</b> {escape(str(illness))}</p>'

@@ -1,13 +1,12 @@
 """Every completion that GRPO samples, kept with its rewards and the audit's verdict, and what each phase of a rollout takes."""
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase, TrainerCallback
 
-from grpo_math.evaluation import grade
+from grpo_math.evaluation import grade, write_samples
 from grpo_math.formats import ReasoningFormat
 from grpo_math.rewards.contract import RewardFunction, completion_text
 from grpo_math.tracking import Tracker
@@ -86,9 +85,7 @@ class Rollouts(TrainerCallback):
         logs.update(self._measures(rows))
         self._restart_clock()
         if state.is_world_process_zero:
-            self.folder.mkdir(exist_ok=True)
-            path = self.folder / f"step-{state.global_step:05}.jsonl"
-            path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+            write_samples(self.folder / f"step-{state.global_step:05}.jsonl", rows)
             if self.tracker:
                 self.tracker.log_table("completions", rows, state.global_step)
 
