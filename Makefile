@@ -24,10 +24,10 @@ $(VENV)/ready: requirements.txt pyproject.toml
 	@touch $@
 
 run: setup  ## Run the three notebooks in order with the recipe `tiny`; RUN=name picks the folder under results/, SEED=n the seed
-	$(BIN)/python -m grpo_math.execute --run $(RUN) --seed $(SEED)
+	$(BIN)/python scripts/run_notebooks.py --run $(RUN) --seed $(SEED)
 
 dashboard: setup  ## Write results/dashboard.html over all runs, and open it; needs no account and no network
-	$(BIN)/python -m grpo_math.dashboard
+	$(BIN)/python -m grpo_lab.dashboard
 
 test: setup  ## Run the tests
 	$(BIN)/python -m pytest
@@ -40,23 +40,23 @@ test-gpu: setup  ## Measure the recipes at full size, with random weights, under
 
 bench-verify: setup  ## Compare the answer checker with Math-Verify and TRL's accuracy_reward
 	$(BIN)/pip install -q --disable-pip-version-check math-verify==0.9.0 antlr4-python3-runtime==4.13.2
-	$(BIN)/python tests/bench_verify.py
+	$(BIN)/python bench/bench_verify.py
 
 bench-audit: setup  ## Measure the trace audit on labelled steps and GSM8K's gold solutions; AUDIT_DATA=folder that holds them
-	$(BIN)/python tests/bench_audit.py
+	$(BIN)/python bench/bench_audit.py
 
 lint: setup  ## Check style with ruff
 	$(BIN)/ruff check .
 
 seeds: setup  ## Train and measure five seeds, with and without unanswerable prompts; writes results/tiny-seeds/ and the README
-	$(BIN)/python -m grpo_math.seeds
+	$(BIN)/python scripts/seeds.py
 
 reference: setup  ## Run the notebooks into results/tiny/, afresh, and keep their outputs in notebooks/ and the README
 	rm -rf results/tiny
-	$(BIN)/python -m grpo_math.execute --run tiny --keep
+	$(BIN)/python scripts/run_notebooks.py --run tiny --keep
 
 tiny-base: setup  ## Pretrain the tiny base again (data/tiny-base)
-	$(BIN)/python -m grpo_math.tiny.pretrain --out data/tiny-base
+	$(BIN)/python -m grpo_lab.tiny.pretrain --out data/tiny-base
 
 clean:  ## Delete the run of `make run` (RUN=name for another)
 	rm -rf results/$(RUN)

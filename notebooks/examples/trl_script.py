@@ -8,9 +8,9 @@ from datasets import Dataset
 from transformers import AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer
 
+from grpo_lab.tiny.problems import generate
 from grpo_math.formats import chat_template, get_format, user_turn
 from grpo_math.rewards import check_golds, margin, reward_set
-from grpo_math.tiny.problems import generate
 
 tiny = Path(__file__).parent / "../../data/tiny-base"  # in a clone of the repository: a model for two CPU cores
 MODEL = str(tiny) if tiny.is_dir() else "Qwen/Qwen2.5-0.5B-Instruct"
@@ -28,7 +28,7 @@ check_golds([row["answer"] for row in rows])
 
 on_gpu = torch.cuda.is_available()
 if not on_gpu:  # TRL 1.15 has its loss as a Triton kernel only; on a GPU leave these two lines out
-    from grpo_math.training import use_torch_where_triton_is_missing
+    from grpo_lab.training import use_torch_where_triton_is_missing
 
     use_torch_where_triton_is_missing()
 args = GRPOConfig(

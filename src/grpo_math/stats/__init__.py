@@ -6,7 +6,7 @@ Functions take plain counts, verdicts or scores and return plain numbers between
 The parts: `intervals` of one number, `paired` comparisons, `sampling` (pass@k, maj@k), `decomposition` of a gain, and
 `calibration`, which measures how often the intervals hold and the tests err:
 
-    python -m grpo_math.stats.calibration
+    python scripts/calibrate_stats.py
 """
 
 from grpo_math.stats.decomposition import CAUSES, GainPart, decompose_gain

@@ -42,7 +42,7 @@ def cluster_interval(
     A bootstrap over items, never over samples, for the samples of one item are alike: each resample weighs the items at random
     (Rubin's Bayesian bootstrap, 1981, Ann. Statist. 9:130), together with half an item that is always right and half an item
     that is always wrong. At k = 1 this is Jeffreys' interval. Where no sample, or every sample, was right, nothing tells how
-    alike samples are, and Clopper and Pearson's interval for n items stands in. `grpo_math.stats.calibration` measures the
+    alike samples are, and Clopper and Pearson's interval for n items stands in. `scripts/calibrate_stats.py` measures the
     coverage. Raises ValueError for scores outside [0, 1] or of another shape, no items, or a confidence outside (0, 1).
     """
     check_confidence(confidence)

@@ -1,0 +1,76 @@
+"""The plan of an evaluation, frozen before training: what is measured, how, and which difference it can show at all."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from datasets import Dataset
+
+import grpo_math
+from grpo_lab.recipes import Recipe
+from grpo_math.stats import minimum_detectable_effect
+
+DISCORDANT = 0.2  # the share of problems on which two checkpoints are taken to differ
+FILE = "eval_plan.json"
+
+
+def freeze_plan(run: Path, recipe: Recipe, rows: Dataset) -> dict:
+    """Write `eval_plan.json` if the run has none, else compare: the plan of a run stays as it was.
+
+    Returns the plan as it is on disk. Its `frozen_before_training` is false where the run already held trained weights.
+    ValueError says which part differs now, or that the file was changed by hand.
+    """
+    path, plan = run / FILE, _plan(recipe, rows)
+    if path.is_file():
+        return _checked(run.name, json.loads(path.read_text()), plan)
+    trained = any(run.glob("*/checkpoint-*")) or any(run.glob("*/adapter"))
+    plan |= {"frozen_before_training": not trained}
+    plan |= {"sha256": _digest(plan)}
+    path.write_text(json.dumps(plan, indent=2) + "\n")
+    return plan
+
+
+def _checked(run: str, frozen: dict, plan: dict) -> dict:
+    anew = f"or delete results/{run}/{FILE} to plan anew, which the report will say."
+    if frozen.get("sha256") != _digest({key: value for key, value in frozen.items() if key != "sha256"}):
+        raise ValueError(f"The evaluation plan of run {run!r} was changed by hand: restore results/{run}/{FILE}, {anew}")
+    changed = [key for key in plan if plan[key] != frozen.get(key)]
+    if changed:
+        differences = "; ".join(f"{key} {frozen.get(key)!r} then, {plan[key]!r} now" for key in changed[:3])
+        raise ValueError(f"Run {run!r} was planned otherwise ({differences}): go back to the plan's settings, {anew}")
+    return frozen
+
+
+def _plan(recipe: Recipe, rows: Dataset) -> dict:
+    evaluation, n = recipe.evaluation, len(rows)
+    return {
+        "items": n,
+        "items_sha256": hash_items(rows["id"]),
+        "prompts": {"base": recipe.base_prompt, "sft": "chat", "grpo": "chat"},
+        "decoding": "greedy",
+        "sampled": {"items": min(evaluation.sampled, n), "samples": evaluation.samples, "temperature": recipe.grpo.temperature},
+        "twins": evaluation.twins,
+        "max_completion_length": evaluation.max_completion_length,
+        "extractor_sha256": hash_extractor(),
+        "primary_metric": "accuracy, flexible extraction",
+        "comparisons": ["base -> sft", "sft -> grpo", "base -> grpo"] if recipe.supervised else ["base -> grpo"],
+        "smallest_difference": round(minimum_detectable_effect(n, DISCORDANT), 4) if n > 1 else None,
+    }
+
+
+def hash_items(ids: list[str]) -> str:
+    """16 hexadecimal digits for a list of item ids in their order."""
+    return hashlib.sha256("".join(ids).encode()).hexdigest()[:16]
+
+
+def hash_extractor() -> str:
+    """16 hexadecimal digits for the code that finds and grades answers, so that a change of it does not pass unseen."""
+    package = Path(grpo_math.__file__).parent
+    # `harness` restates another project's extraction and grades nothing here.
+    answers = sorted(path for path in (package / "answers").glob("*.py") if path.name != "harness.py")
+    sources = [package / "formats.py", *answers]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+
+
+def _digest(plan: dict) -> str:
+    return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:16]

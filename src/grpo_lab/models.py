@@ -1,0 +1,161 @@
+"""Load a base model and its LoRA adapter, by Unsloth where it can be imported, else by Transformers and PEFT.
+
+Both backends give the same two things, a PEFT model and a tokenizer, so nothing above this module needs to know which it got.
+Call `runs.choose_backend` before this module is imported: Unsloth patches the libraries that it loads.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from grpo_lab.recipes import Lora, Recipe
+from grpo_math.formats import chat_template, get_format, plain_template
+
+MOST_THREADS = 4  # a model this small only gets slower on more
+
+
+def check_base(path: Path) -> None:
+    """Compare a base made by this repo with the hash in its record. Says what to do where a file is missing or damaged."""
+    weights, record = path / "model.safetensors", path / "pretraining.json"
+    if not weights.is_file() or not record.is_file():
+        raise FileNotFoundError(
+            f"The tiny base is not complete: {weights.name} or {record.name} is missing from {path}. "
+            f"Restore it with `git checkout -- {path.parent.name}/{path.name}`, or make it again with `make tiny-base`."
+        )
+    if hashlib.sha256(weights.read_bytes()).hexdigest() != json.loads(record.read_text())["sha256"]:
+        raise ValueError(
+            f"The tiny base is damaged: {weights} does not have the hash that its record names. "
+            f"Restore it with `git checkout -- {path.parent.name}/{path.name}`, or make it again with `make tiny-base`."
+        )
+
+
+def compute_dtype(recipe: Recipe) -> torch.dtype:
+    """The precision of the forward pass: bf16 from compute capability 8 on, fp16 below it (a T4 has no bf16), else float32."""
+    if recipe.precision == "float32" or not torch.cuda.is_available():
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.get_device_capability() >= (8, 0) else torch.float16
+
+
+def load_base(recipe: Recipe, root: Path, backend: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The recipe's base model and its tokenizer with the recipe's chat template; left-padded for generation.
+
+    4-bit weights, where the recipe has them, need a GPU; a trial on a CPU loads in float32.
+    """
+    load = _load_with_unsloth if backend == "unsloth" else _load_with_transformers
+    model, tokenizer = load(base_path(recipe, root), recipe, recipe.load_in_4bit and torch.cuda.is_available())
+    torch.set_num_threads(min(MOST_THREADS, torch.get_num_threads()))
+    return model, prepare_tokenizer(tokenizer, recipe)
+
+
+def base_path(recipe: Recipe, root: Path) -> str:
+    """The base model's hub id, or the path of one that this repo made, which is checked first."""
+    if not recipe.base_model.startswith("data/"):
+        return recipe.base_model
+    check_base(root / recipe.base_model)
+    return str(root / recipe.base_model)
+
+
+def load_tokenizer(recipe: Recipe, root: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of `load_base` alone: enough to count tokens before a model is loaded."""
+    return prepare_tokenizer(AutoTokenizer.from_pretrained(base_path(recipe, root)), recipe)
+
+
+def prepare_tokenizer(tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> PreTrainedTokenizerBase:
+    """The tokenizer with the recipe's chat template, left padding, and turns that end."""
+    tokenizer.padding_side = "left"
+    fmt = get_format(recipe.format)
+    tokenizer.chat_template = plain_template(fmt) if recipe.template == "plain" else chat_template(fmt, recipe.system_prompt)
+    end_turns(tokenizer)
+    return tokenizer
+
+
+def end_turns(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Make the end of a turn the end of a text, and padding another token: else a model that pads never learns to stop."""
+    if "<|im_end|>" in tokenizer.get_vocab():
+        tokenizer.eos_token = "<|im_end|>"
+    if tokenizer.pad_token is None or tokenizer.pad_token == tokenizer.eos_token:
+        tokenizer.pad_token = "<|endoftext|>"
+
+
+def _load_with_unsloth(name: str, recipe: Recipe, in_4bit: bool) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    from unsloth import FastLanguageModel
+
+    return FastLanguageModel.from_pretrained(
+        name,
+        max_seq_length=recipe.max_length,
+        dtype=compute_dtype(recipe),
+        load_in_4bit=in_4bit,
+        use_gradient_checkpointing="unsloth" if torch.cuda.is_available() else False,
+    )
+
+
+def _load_with_transformers(name: str, recipe: Recipe, in_4bit: bool) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    dtype, settings = compute_dtype(recipe), {}
+    if in_4bit:
+        settings["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype, bnb_4bit_use_double_quant=True
+        )
+    if torch.cuda.is_available():
+        settings["device_map"] = {"": 0}
+    elif torch.backends.mps.is_available():
+        settings["device_map"] = {"": "mps"}
+    model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, **settings)
+    return model, AutoTokenizer.from_pretrained(name)
+
+
+def add_adapter(model: PreTrainedModel, lora: Lora, backend: str, seed: int) -> PreTrainedModel:
+    """A fresh trainable LoRA adapter on the model."""
+    if backend == "unsloth":
+        from unsloth import FastLanguageModel
+
+        return FastLanguageModel.get_peft_model(
+            model,
+            r=lora.rank,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            target_modules=list(lora.target_modules),
+            random_state=seed,
+            use_gradient_checkpointing="unsloth" if torch.cuda.is_available() else False,
+        )
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)
+    return get_peft_model(
+        model,
+        LoraConfig(
+            r=lora.rank,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            bias="none",
+            target_modules=list(lora.target_modules),
+            task_type="CAUSAL_LM",
+        ),
+    )
+
+
+def check_tokenizer(tokenizer: PreTrainedTokenizerBase, adapter: Path) -> None:
+    """ValueError where the adapter was trained with another chat template, end of turn or padding than it is now asked with."""
+    trained = AutoTokenizer.from_pretrained(str(adapter))
+    names = ("chat_template", "eos_token", "pad_token")
+    different = [name for name in names if getattr(trained, name) != getattr(tokenizer, name)]
+    if different:
+        raise ValueError(
+            f"The adapter in {adapter.parent.name}/{adapter.name} was trained with another {' and '.join(different)} than the "
+            "recipe has now: set RECIPE to the one that it was trained with, or choose another RUN and train again."
+        )
+
+
+def load_adapter(model: PreTrainedModel, adapter: Path, trainable: bool) -> PreTrainedModel:
+    """The base model with an adapter that an earlier stage saved, to train on or to measure."""
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
+
+
+def save_adapter(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, adapter: Path) -> None:
+    """Save the adapter with the tokenizer that it was trained with."""
+    model.save_pretrained(str(adapter))
+    tokenizer.save_pretrained(str(adapter))

@@ -1,0 +1,166 @@
+"""The numbers of one checkpoint, from its samples alone."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from grpo_lab.report.samples import SAMPLES_NOTEBOOK, optional_samples, samples_of
+from grpo_math.answers import is_equivalent
+from grpo_math.answers.refusal import refuses
+from grpo_math.stats import cluster_interval, maj_at_k, pass_at_k, wilson_interval
+
+EXTRACTIONS = ("flexible", "strict")
+FLAGS = ("H1", "H2", "H3", "H4", "H6")
+
+# What became of a completion; the first that matches counts. The right ones come first, so that they add up to the accuracy.
+OUTCOMES: dict[str, Callable[[dict], bool]] = {
+    "right and clean": lambda row: row["correct_flexible"] and not row["flags"],
+    "right with a flag": lambda row: row["correct_flexible"],
+    "no answer": lambda row: not row["extracted_flexible"],  # None, or a section that is empty
+    "truncated": lambda row: row["truncated"],
+    "degenerate": lambda row: "H6" in row["flags"],
+    "unparseable": lambda row: row["reason"] in ("unparsed", "over budget"),
+    "wrong, false arithmetic": lambda row: "H1" in row["flags"],
+    "wrong, ungrounded number": lambda row: "H2" in row["flags"],
+    "wrong, answer contradicts the trace": lambda row: "H3" in row["flags"] or "H4" in row["flags"],
+    "wrong otherwise": lambda row: True,
+}
+
+
+def outcome_of(row: dict) -> str:
+    """The one of OUTCOMES that a sample belongs to."""
+    return next(name for name, matches in OUTCOMES.items() if matches(row))
+
+
+def outcomes(samples: Sequence[dict]) -> dict[str, int]:
+    """How many samples belong to each of OUTCOMES; they add up to all."""
+    counts = dict.fromkeys(OUTCOMES, 0)
+    for row in samples:
+        counts[outcome_of(row)] += 1
+    return counts
+
+
+def share(count: int, n: int, name: str) -> dict[str, float]:
+    """A share with its Wilson 95 % interval: `name`, `name_low`, `name_high`."""
+    low, high = wilson_interval(count, n)
+    return {name: count / n, f"{name}_low": low, f"{name}_high": high}
+
+
+def summarise(samples: Sequence[dict]) -> dict:
+    """One greedy sample a problem: `n`, for flexible and strict extraction `correct_*` (a count) and `accuracy_*`, `low_*`,
+    `high_*` (shares, Wilson 95 %), `format_rate`, `truncation_rate`, `mean_tokens`, and what `summarise_audit` gives.
+
+    Raises ValueError where there are no samples.
+    """
+    n = len(samples)
+    if n == 0:
+        raise ValueError("There are no samples to summarise.")
+    summary = {"n": n}
+    for extraction in EXTRACTIONS:
+        correct = sum(row[f"correct_{extraction}"] for row in samples)
+        low, high = wilson_interval(correct, n)
+        summary |= {
+            f"correct_{extraction}": correct,
+            f"accuracy_{extraction}": correct / n,
+            f"low_{extraction}": low,
+            f"high_{extraction}": high,
+        }
+    return summary | {
+        "format_rate": sum(row["formatted"] for row in samples) / n,
+        "truncation_rate": sum(row["truncated"] for row in samples) / n,
+        "mean_tokens": sum(row["tokens"] for row in samples) / n,
+        **summarise_audit(samples),
+    }
+
+
+def summarise_audit(samples: Sequence[dict]) -> dict:
+    """The trace audit: the share of completions with a verified false claim (`false_claim_rate`, with its interval), false claims
+    per 100 tokens and per 100 claims, the share with a claim that can be checked, the share with each flag, and the outcomes.
+    """
+    n, tokens = len(samples), sum(row["tokens"] for row in samples)
+    claims, false = (sum(row[name] for row in samples) for name in ("claims", "false_claims"))
+    return {
+        **share(sum(row["false_claims"] > 0 for row in samples), n, "false_claim_rate"),
+        "false_per_100_tokens": 100 * false / tokens if tokens else 0.0,
+        "false_per_100_claims": 100 * false / claims if claims else 0.0,
+        "checkable": sum(row["claims"] > 0 for row in samples) / n,
+        "flags": {flag: sum(flag in row["flags"] for row in samples) / n for flag in FLAGS},
+        "outcomes": outcomes(samples),
+    }
+
+
+def summarise_sampled(samples: Sequence[dict]) -> dict:
+    """k samples a problem: `k`, `items`, avg@k with its interval (bootstrap over items), pass@k and maj@k (shares).
+
+    Raises ValueError where there are no samples, or problems have different numbers of them.
+    """
+    items = group_samples(samples)
+    k = len(items[0])
+    scores = [[row["correct_flexible"] for row in rows] for rows in items]
+    low, high = cluster_interval(scores)
+    majorities = [maj_at_k([row["extracted_flexible"] or None for row in rows], rows[0]["gold"], is_equivalent) for rows in items]
+    return {
+        "k": k,
+        "items": len(items),
+        "avg_at_k": sum(map(sum, scores)) / (k * len(items)),
+        "avg_at_k_low": low,
+        "avg_at_k_high": high,
+        "pass_at_k": sum(pass_at_k(k, sum(verdicts), k) for verdicts in scores) / len(items),
+        "maj_at_k": sum(majorities) / len(items),
+    }
+
+
+def group_samples(samples: Sequence[dict]) -> list[list[dict]]:
+    """The samples of each problem, sorted by id and number. Raises ValueError where a problem lacks one of 0 to k - 1."""
+    items = defaultdict(list)
+    for row in sorted(samples, key=lambda row: (row["id"], row["sample"])):
+        items[row["id"]].append(row)
+    if not items:
+        raise ValueError("There are no samples to summarise.")
+    k = max(map(len, items.values()))
+    for name, rows in items.items():
+        if [row["sample"] for row in rows] != list(range(k)):
+            raise ValueError(
+                f"Problem {name!r} has {len(rows)} samples, not the {k} from 0 to {k - 1}: run notebooks/{SAMPLES_NOTEBOOK} "
+                "again, which draws those that are missing."
+            )
+    return list(items.values())
+
+
+def summarise_twins(twins: Sequence[dict], answerable: Sequence[dict]) -> dict:
+    """H5, on problems that lack a needed quantity: the shares that were refused and that were answered all the same (`refused`,
+    `false_answer`, with intervals; a completion may do neither), and the share of answerable problems that were refused
+    (`over_refused`, by the same reading of the completion).
+
+    Raises ValueError where either side is empty.
+    """
+    refused = sum(row["correct_flexible"] for row in twins)
+    answered = sum(not row["correct_flexible"] and bool(row["extracted_flexible"]) for row in twins)
+    over = sum(not row["correct_flexible"] and refuses(row["completion"], row["extracted_flexible"]) for row in answerable)
+    return {
+        "twins": len(twins),
+        **share(refused, len(twins), "refused"),
+        **share(answered, len(twins), "false_answer"),
+        **share(over, len(answerable), "over_refused"),
+    }
+
+
+def summarise_longer(greedy: Sequence[dict], longer: Sequence[dict]) -> dict:
+    """Accuracy when the samples of `longer`, drawn with a larger `budget`, stand for those that were cut off."""
+    again = {row["id"]: row for row in longer}
+    summary = summarise([again.get(row["id"], row) for row in greedy])
+    kept = ("correct_flexible", "accuracy_flexible", "low_flexible", "high_flexible", "truncation_rate")
+    return {"budget": longer[0]["budget"], **{key: summary[key] for key in kept}}
+
+
+def summarise_checkpoint(run_dir: Path | str, checkpoint: str) -> dict:
+    """Everything about one checkpoint: `summarise` and, where measured, `sampled`, `h5` and `longer`."""
+    greedy = samples_of(run_dir, checkpoint)
+    summary = summarise(greedy)
+    if sampled := optional_samples(run_dir, f"sampled-{checkpoint}"):
+        summary["sampled"] = summarise_sampled(sampled)
+    if twins := optional_samples(run_dir, f"twins-{checkpoint}"):
+        summary["h5"] = summarise_twins(twins, greedy)
+    if longer := optional_samples(run_dir, f"longer-{checkpoint}"):
+        summary["longer"] = summarise_longer(greedy, longer)
+    return summary

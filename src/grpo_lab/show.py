@@ -1,0 +1,99 @@
+"""What the notebooks display: samples, reward tables and file lists as Markdown or data frames. Takes plain dicts."""
+
+import html
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+from IPython import get_ipython
+from IPython.display import HTML, display
+
+from grpo_lab.report.marks import marked_text
+
+
+def _quoted(text: str) -> str:
+    """Model output as it is, in a block where no tag or Markdown in it takes effect."""
+    return f"<pre>{html.escape(text)}</pre>"
+
+
+def _mark(sample: dict) -> str:
+    verdict = "right" if sample["correct_flexible"] else f"wrong, the answer is {sample['gold']}"
+    return verdict + (", cut off" if sample["truncated"] else "")
+
+
+def in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this, which can show HTML."""
+    shell = get_ipython()
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def say(sentence: str, bad: bool = False) -> None:
+    """Print a sentence; a bad one in red, where a notebook can show that."""
+    if bad and in_notebook():
+        display(HTML(f'<p style="color:#c00000"><b>{html.escape(sentence)}</b></p>'))
+    else:
+        print(sentence)
+
+
+def environment_table(environment: dict[str, str]) -> str:
+    """A Markdown table of versions, one column each."""
+    return "\n".join(
+        ("| " + " | ".join(cells) + " |") for cells in (environment, ["---"] * len(environment), environment.values())
+    )
+
+
+def samples_markdown(samples: Sequence[dict]) -> str:
+    """Each sample's question, completion and verdict."""
+    return "\n\n".join(f"**{s['question']}**\n\n{_quoted(s['completion'])}\n*{_mark(s)}*" for s in samples)
+
+
+def pairs_markdown(pairs: Sequence[tuple[dict, dict]]) -> str:
+    """Pairs of samples of one problem, the earlier checkpoint first."""
+    if not pairs:
+        return "*none*"
+    return "\n\n---\n\n".join(
+        f"**{a['question']}**\n\n" + "\n".join(f"{s['checkpoint']}: *{_mark(s)}*\n{_quoted(s['completion'])}" for s in (a, b))
+        for a, b in pairs
+    )
+
+
+def before_after_markdown(before: Sequence[dict], after: Sequence[dict]) -> str:
+    """The same problems before and after a stage."""
+    return pairs_markdown(list(zip(before, after, strict=True)))
+
+
+def audited_markdown(samples: Sequence[dict]) -> str:
+    """Each sample with its false claims marked in the text, each followed by what it really comes to."""
+    if not samples:
+        return "*none*"
+    return "\n\n".join(f"**{s['question']}**\n\n{marked_text(s['completion'])}\n*{_mark(s)}*" for s in samples)
+
+
+def stops_sentence(samples: Sequence[dict]) -> str:
+    """How many completions ended by themselves: a model that never learned to stop is cut off at the budget each time."""
+    stopped = sum(not sample["truncated"] for sample in samples)
+    return f"{stopped} of {len(samples)} completions ended by themselves."
+
+
+def reward_table(reward_functions: Sequence[Callable], completions: dict[str, str], answer: str) -> pd.DataFrame:
+    """What each reward function pays for named completions to a problem with the given gold answer, and the sum."""
+    texts = list(completions.values())
+    paid = {f.__name__: f(completions=texts, answer=[answer] * len(texts)) for f in reward_functions}
+    frame = pd.DataFrame(paid, index=list(completions))
+    frame["total"] = frame.sum(axis=1)
+    return frame
+
+
+def saved_files_markdown(run: Path, names: Sequence[str]) -> str:
+    """A list of files of the run with their sizes; one that is missing is said to be."""
+
+    def size(path: Path) -> str:
+        return f"{path.stat().st_size / 1000:,.0f} kB" if path.is_file() else "**missing**"
+
+    return "\n".join(f"- `results/{run.name}/{name}`: {size(run / name)}" for name in names)
+
+
+def stages_markdown(stages: Sequence[dict[str, str]]) -> str:
+    """What each stage took so far."""
+    lines = ["| stage | wall, s | CPU, s | peak memory, MB |", "| --- | ---: | ---: | ---: |"]
+    return "\n".join(lines + [f"| {s['stage']} | {s['wall_s']} | {s['cpu_s']} | {s['peak_memory_mb']} |" for s in stages])

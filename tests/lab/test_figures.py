@@ -1,0 +1,259 @@
+"""figures: what is drawn is what stands in the run's files, and it can be read."""
+
+from collections import Counter
+from itertools import combinations
+
+import matplotlib
+import pandas as pd
+import pytest
+from made_up_run import RIGHT, N, sample, samples, write_run, write_samples
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from grpo_lab import figures, report
+
+
+def grpo_metrics(steps: int = 60) -> pd.DataFrame:
+    rows = []
+    for step in range(1, steps + 1):
+        row = {
+            "step": step,
+            "rewards/correctness/mean": 0.4 + step / 200,
+            "rewards/exact_format/mean": 0.9,
+            "entropy": 1 / step,
+            "frac_reward_zero_std": 0.25,
+            "completions/mean_length": 50 - step / 4,
+            "completions/clipped_ratio": 0.5 / step,
+        }
+        if step % 20 == 0:
+            row |= {"eval_accuracy": 0.6, "eval_low": 0.5, "eval_high": 0.7}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run folder as the three notebooks leave it."""
+    pd.DataFrame({"step": range(1, 61), "loss": [2 / step for step in range(1, 61)]}).to_csv(
+        tmp_path / "sft_metrics.csv", index=False
+    )
+    grpo_metrics().to_csv(tmp_path / "grpo_metrics.csv", index=False)
+    return write_run(tmp_path)
+
+
+def titles(figure: Figure) -> list[str]:
+    return [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")]
+
+
+def texts(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.texts]
+
+
+@pytest.mark.parametrize("name", ["accuracy", "outcomes", "gain", "sft", "grpo"])
+def test_figures_are_saved_and_leave_the_settings_alone(run, name):
+    before = dict(matplotlib.rcParams)
+    figure = getattr(figures, f"plot_{name}")(run)
+    assert isinstance(figure, Figure)
+    png = (run / "figures" / f"{name}.png").read_bytes()
+    assert png.startswith(b"\x89PNG")
+    assert len(png) > 10_000
+    assert int.from_bytes(png[16:20]) == 910  # pixels wide
+    assert dict(matplotlib.rcParams) == before
+
+
+# --- Training ----------------------------------------------------------------
+
+
+def test_plot_sft_draws_the_logged_losses(run):
+    loss = pd.read_csv(run / "sft_metrics.csv")["loss"]
+    assert list(figures.plot_sft(run).axes[0].lines[0].get_ydata()) == list(loss)
+
+
+def test_plot_sft_draws_priming_where_that_is_the_only_stage(run):
+    (run / "sft_metrics.csv").rename(run / "priming_metrics.csv")
+    assert len(figures.plot_sft(run).axes[0].lines[0].get_ydata()) == 60
+
+
+# name: (columns left out of the metrics, titles of the panels)
+DEV, CORRECT, FORMAT, LENGTH, ENTROPY = (
+    "Held-out accuracy (dev, greedy)",
+    "Correctness reward",
+    "Format reward",
+    "Completion length",
+    "Entropy of the policy",
+)
+PANELS = {
+    "all": ([], [DEV, CORRECT, FORMAT, LENGTH, ENTROPY]),
+    "no entropy": (["entropy"], [DEV, CORRECT, FORMAT, LENGTH, "Groups without a signal"]),
+    "no dev accuracy": (["eval_accuracy"], [CORRECT, FORMAT, LENGTH, ENTROPY]),
+    "no whiskers": (["eval_low", "eval_high"], [DEV, CORRECT, FORMAT, LENGTH, ENTROPY]),
+    "no clipping": (["completions/clipped_ratio"], [DEV, CORRECT, FORMAT, LENGTH, ENTROPY]),
+    "one left": (
+        ["eval_accuracy", "rewards/exact_format/mean", "completions/mean_length", "entropy", "frac_reward_zero_std"],
+        [CORRECT],
+    ),
+}
+
+
+@pytest.mark.parametrize(("left_out", "expected"), PANELS.values(), ids=PANELS)
+def test_plot_grpo_draws_what_was_logged(run, left_out, expected):
+    grpo_metrics().drop(columns=left_out).to_csv(run / "grpo_metrics.csv", index=False)
+    assert titles(figures.plot_grpo(run)) == expected
+
+
+@pytest.mark.parametrize("left_out", [[], ["entropy"], ["completions/mean_length"]])
+def test_no_title_of_a_panel_reaches_into_another_panel(run, left_out):
+    metrics = grpo_metrics().assign(**{"audit/false_claims": 0.1}).drop(columns=left_out)
+    metrics.to_csv(run / "grpo_metrics.csv", index=False)
+    figure = figures.plot_grpo(run)
+    shown = [text for axes in figure.axes for text in axes.findobj(Text) if text.get_text() in titles(figure)]
+    boxes = [text.get_window_extent() for text in shown]
+    assert len(boxes) >= 5 and not [1 for a, b in combinations(boxes, 2) if a.overlaps(b)]
+
+
+def test_plot_grpo_takes_the_later_of_two_values_and_joins_the_rows_of_a_step(run):
+    (run / "grpo_metrics.csv").write_text("step,rewards/correctness/mean,eval_accuracy\n1,0.1,\n2,0.2,\n2,,0.9\n2,0.3,\n3,0.4,\n")
+    dev, correctness = figures.plot_grpo(run).axes
+    assert list(dev.lines[0].get_xydata()[0]) == [2, 0.9]
+    assert correctness.lines[0].get_xydata().tolist() == [[1, 0.1], [2, 0.3], [3, 0.4]]
+
+
+# name: (function, file, its text, words of the message)
+BAD_METRICS = {
+    "no loss": (figures.plot_sft, "sft_metrics.csv", "step,lr\n1,0.1\n", "no value in a column 'loss'"),
+    "no step": (figures.plot_sft, "sft_metrics.csv", "loss\n1\n", "needs a column 'step'"),
+    "no rows": (figures.plot_sft, "sft_metrics.csv", "step,loss\n", "at least one row"),
+    "nothing at all": (figures.plot_sft, "sft_metrics.csv", "", "not a table of numbers"),
+    "text in a cell": (figures.plot_sft, "sft_metrics.csv", "step,loss\n1,oops\n", "not a table of numbers"),
+    "nothing to draw": (figures.plot_grpo, "grpo_metrics.csv", "step,loss\n1,1\n", "none of the metrics"),
+}
+
+
+@pytest.mark.parametrize(("plot", "name", "text", "words"), BAD_METRICS.values(), ids=BAD_METRICS)
+def test_figures_say_what_is_wrong_with_the_metrics(run, plot, name, text, words):
+    (run / name).write_text(text)
+    with pytest.raises(ValueError, match=rf"{name}.*{words}"):
+        plot(run)
+    assert not (run / "figures").exists()
+
+
+# --- Evaluation --------------------------------------------------------------
+
+
+def test_plot_accuracy_draws_the_measured_shares(run):
+    axes = figures.plot_accuracy(run).axes[0]
+    assert texts(axes) == ["30.0", "60.0", "65.0", "22.5", "45.0", "47.5"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["base (own prompt)", "+ SFT", "+ GRPO"]
+    assert "40 held-out problems" in axes.get_title(loc="left")
+
+
+def test_plot_outcomes_draws_every_share(run):
+    figure = figures.plot_outcomes(run)
+    bars = figure.axes[0].containers  # one a segment
+    expected = [count / N for name in ("base", "sft", "grpo") for count in report.outcomes(samples(name)).values()]
+    assert [bar.patches[0].get_width() for bar in bars] == pytest.approx(expected)
+    named = [f"{100 * share:.1f}" for share in expected if share >= 0.04]
+    assert texts(figure.axes[0]) == named
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(report.OUTCOMES)
+
+
+def test_plot_outcomes_leaves_out_of_the_legend_what_never_happened(run):
+    for name in ("base", "sft", "grpo"):
+        rows = [row | {"truncated": False, "flags": []} for row in samples(name)]
+        write_samples(run, name, rows)
+    counts = sum((Counter(report.outcomes(report.samples_of(run, name))) for name in RIGHT if name != "base-chat"), Counter())
+    legend = [text.get_text() for text in figures.plot_outcomes(run).legends[0].get_texts()]
+    assert legend == [name for name in report.OUTCOMES if counts[name]]
+    assert {"truncated", "degenerate", "right with a flag"}.isdisjoint(legend)
+
+
+def bars_of(axes: Axes) -> list[tuple[str, float, float]]:
+    """(label, start, end) of the bars of a waterfall; the end of one that falls is below its start."""
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    patches = [container.patches[0] for container in axes.containers]
+    return [(name, bar.get_y(), bar.get_y() + bar.get_height()) for name, bar in zip(labels, patches, strict=True)]
+
+
+def test_plot_gain_leads_from_the_base_to_the_last_checkpoint(run):
+    axes = figures.plot_gain(run).axes[0]
+    bars = bars_of(axes)
+    full = {"base (own prompt)": 12 / N, "+ SFT": 24 / N, "+ GRPO": 26 / N}
+    assert {name: end for name, start, end in bars if name in full} == pytest.approx(full)
+    for (before, _, end), (name, start, _) in zip(bars, bars[1:], strict=False):
+        if name in full:
+            assert end == pytest.approx(full[name]), f"the causes do not lead to {name}"
+            assert start == 0
+        else:
+            assert start == pytest.approx(end), f"{name} does not begin where {before} ends"
+    assert axes.get_ylim()[0] == 0
+
+
+def test_plot_gain_writes_the_points_of_the_table_and_leaves_out_what_is_0(run):
+    expected = []
+    sides = [samples(name) for name in ("base", "sft", "grpo")]
+    for before, after in zip(sides, sides[1:], strict=False):
+        expected += [f"{float(part.points):+.1f}" for part in report.decompose(before, after) if part.net]
+    shown = texts(figures.plot_gain(run).axes[0])
+    assert [text for text in shown if not text.endswith("%")] == expected
+    assert [text for text in shown if text.endswith("%")] == ["30.0%", "60.0%", "65.0%"]
+
+
+def test_plot_gain_names_the_prompt_that_serves_the_base_better(run):
+    write_samples(run, "base-chat", [sample(i, "base-chat", correct_flexible=i < 20) for i in range(N)])
+    assert bars_of(figures.plot_gain(run).axes[0])[0] == ("base (same prompt)", 0, 0.5)
+
+
+def test_a_run_without_sft_is_drawn_with_two_checkpoints(run):
+    (run / "samples" / "sft.jsonl").unlink()
+    assert len(figures.plot_accuracy(run).axes[0].get_xticks()) == 2
+    assert [t.get_text() for t in figures.plot_outcomes(run).axes[0].get_yticklabels()] == ["base (own prompt)", "+ GRPO"]
+    assert [name for name, start, _ in bars_of(figures.plot_gain(run).axes[0]) if "+" in name] == ["+ GRPO"]
+
+
+def write_crowded(run) -> None:
+    """Every cause moves both steps, up to 100 %: the most bars and the widest labels that there can be."""
+    sides = {"base": range(0), "sft": range(20), "grpo": range(40)}
+    causes = [{"extracted_flexible": None}, {"truncated": True}, {"false_claims": 1}, {"ungrounded": 1}, {}]
+    for name, right in sides.items():
+        rows = [sample(i) | {"truncated": False, "false_claims": 0, "ungrounded": 0, "flags": []} for i in range(N)]
+        rows = [row | {"correct_flexible": i in right} | ({} if i in right else causes[i % 5]) for i, row in enumerate(rows)]
+        write_samples(run, name, rows)
+    write_samples(run, "base-chat", [row | {"correct_flexible": False} for row in samples("base-chat")])
+
+
+@pytest.mark.parametrize("name", ["outcomes", "gain"])
+@pytest.mark.parametrize("crowded", [False, True])
+def test_no_text_overlaps_another_or_leaves_the_figure(run, name, crowded):
+    if crowded:
+        write_crowded(run)
+    figure = getattr(figures, f"plot_{name}")(run)
+    axes, page = figure.axes[0], figure.bbox
+    boxes = [(text.get_text(), text.get_window_extent()) for text in axes.texts]
+    if name == "outcomes":
+        boxes += [(text.get_text(), text.get_window_extent()) for text in figure.legends[0].get_texts()]
+    else:
+        assert len(axes.texts) == (13 if crowded else len(bars_of(axes)))
+    for text, box in boxes:
+        assert page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1, f"{text} leaves the figure"
+    for (one, first), (other, second) in combinations(boxes, 2):
+        apart = first.x1 < second.x0 or second.x1 < first.x0 or first.y1 < second.y0 or second.y1 < first.y0
+        assert apart, f"{one} and {other} overlap"
+    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        box = label.get_window_extent()
+        assert page.x0 <= box.x0 and page.y0 <= box.y0, f"{label.get_text()} is cut off"
+
+
+@pytest.mark.parametrize(
+    ("plot", "notebook"),
+    [
+        (figures.plot_sft, "01_SFT"),
+        (figures.plot_grpo, "02_GRPO"),
+        (figures.plot_accuracy, "03_Inference"),
+        (figures.plot_outcomes, "03_Inference"),
+        (figures.plot_gain, "03_Inference"),
+    ],
+)
+def test_figures_without_a_run_say_which_notebook_to_run(tmp_path, plot, notebook):
+    with pytest.raises(FileNotFoundError, match=f"run notebooks/{notebook}"):
+        plot(tmp_path)

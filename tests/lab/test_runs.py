@@ -1,0 +1,93 @@
+"""Run folders and bad input: every mistake of a user gets one clear sentence, and nothing already made is lost."""
+
+import json
+import os
+
+import pytest
+
+from grpo_lab import recipes, runs
+
+
+def make_checkpoint(stage_dir, step, complete=True):
+    folder = stage_dir / f"checkpoint-{step}"
+    folder.mkdir(parents=True)
+    (folder / "adapter_model.safetensors").write_bytes(b"weights")
+    if complete:
+        (folder / "trainer_state.json").write_text(json.dumps({"global_step": step}))
+    return folder
+
+
+def test_unknown_recipe():
+    with pytest.raises(ValueError, match="There is no recipe 'tinny'. Set RECIPE to one of: qwen2.5-0.5b-gsm8k, .*, tiny"):
+        recipes.get_recipe("tinny")
+
+
+def test_outside_a_clone(tmp_path):
+    with pytest.raises(FileNotFoundError, match="is not inside a clone of grpo-math"):
+        runs.project_root(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "../x", "a b"])
+def test_a_run_name_that_is_no_folder_name(tmp_path, name):
+    with pytest.raises(ValueError, match="is not a folder name: use letters"):
+        runs.open_run(name, tmp_path)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "results").write_text("a file where the folder should be")
+    with pytest.raises(PermissionError, match="Cannot write to .*free the folder or its disk, or choose another RUN"):
+        runs.open_run("mine", tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder(tmp_path):
+    (tmp_path / "results").mkdir(mode=0o500)
+    with pytest.raises(PermissionError, match="Cannot write to"):
+        runs.open_run("mine", tmp_path)
+
+
+@pytest.mark.parametrize(("stage", "notebook"), [("sft", "01_SFT_pre-tuning.ipynb"), ("grpo", "02_GRPO_reasoning_tuning.ipynb")])
+def test_a_notebook_started_before_its_predecessor(tmp_path, stage, notebook):
+    with pytest.raises(FileNotFoundError, match=f"run notebooks/{notebook} with RUN = '{tmp_path.name}' first"):
+        runs.require_adapter(tmp_path, stage)
+
+
+def test_latest_checkpoint_counts_and_passes_over_cut_off_ones(tmp_path):
+    assert runs.latest_checkpoint(tmp_path) is None
+    make_checkpoint(tmp_path, 9)
+    newest = make_checkpoint(tmp_path, 10)  # not "9", which sorts last as text
+    make_checkpoint(tmp_path, 20, complete=False)
+    assert runs.latest_checkpoint(tmp_path) == newest
+
+
+def test_a_checkpoint_with_a_torn_state_is_not_complete(tmp_path):
+    good = make_checkpoint(tmp_path, 5)
+    (make_checkpoint(tmp_path, 6) / "trainer_state.json").write_text('{"global_st')
+    assert runs.latest_checkpoint(tmp_path) == good
+
+
+def test_settings_are_saved_with_their_environment(tmp_path):
+    path = runs.save_config(tmp_path, "sft", {"recipe": recipes.TINY, "seed": 1})
+    saved = json.loads(path.read_text())
+    assert saved["settings"]["seed"] == 1 and {"torch", "trl", "commit", "python"} <= set(saved["environment"])
+
+
+def test_a_stage_is_not_continued_under_other_settings(tmp_path):
+    runs.save_config(tmp_path, "sft", {"seed": 0})
+    runs.save_config(tmp_path, "sft", {"seed": 1})  # nothing trained yet: free to change
+    make_checkpoint(tmp_path / "sft", 10)
+    runs.save_config(tmp_path, "sft", {"seed": 1})
+    with pytest.raises(ValueError, match="holds a SFT stage with another seed: choose another RUN, or delete"):
+        runs.save_config(tmp_path, "sft", {"seed": 2})
+    assert json.loads((tmp_path / "sft_config.json").read_text())["settings"]["seed"] == 1
+
+
+def test_stage_clock_keeps_one_row_a_stage(tmp_path):
+    for _ in range(2):
+        with runs.stage_clock(tmp_path, "sft"):
+            sum(range(10**6))
+    with runs.stage_clock(tmp_path, "grpo"):
+        pass
+    rows = runs.read_stages(tmp_path)
+    assert [row["stage"] for row in rows] == ["sft", "grpo"]
+    assert all(float(row["peak_memory_mb"]) > 1 and float(row["wall_s"]) >= 0 for row in rows)

@@ -1,0 +1,138 @@
+"""What is shown of a stage while it trains and what proves that it learned, without a trainer."""
+
+import csv
+from types import SimpleNamespace
+
+import pytest
+import torch
+from made_up_log import ILL, made_up_log
+
+from grpo_lab import figures, show, training
+from grpo_lab.training.learning import change_by_layer, fingerprint, lora_scale, trainable_weights
+from grpo_lab.training.live import samples_html
+
+
+def adapter(seed: int, layers: int = 3) -> dict[str, torch.Tensor]:
+    draw = torch.Generator().manual_seed(seed)
+    names = [f"base_model.model.model.layers.{n}.{m}" for n in range(layers) for m in ("self_attn.q_proj", "mlp.up_proj")]
+    shapes = {"lora_A": (2, 6), "lora_B": (5, 2)}
+    return {
+        f"{name}.{factor}.default.weight": torch.randn(shape, generator=draw)
+        for name in names
+        for factor, shape in shapes.items()
+    }
+
+
+def test_the_norm_of_the_change_is_that_of_the_full_matrices():
+    before, after = adapter(0), adapter(1)
+    change = change_by_layer(before, after, scale=2.0)
+    assert [row["layer"] for row in change] == [0, 1, 2]
+    stem = "base_model.model.model.layers.1.mlp.up_proj.lora_"
+    full = [2.0 * w[f"{stem}B.default.weight"] @ w[f"{stem}A.default.weight"] for w in (before, after)]
+    assert change[1]["mlp"] == pytest.approx((full[1] - full[0]).norm().item(), rel=1e-5)
+    assert all(row["mlp"] == row["self_attn"] == 0 for row in change_by_layer(before, before))
+
+
+def test_a_fingerprint_changes_with_any_weight_and_with_nothing_else():
+    weights = adapter(0)
+    assert fingerprint(weights) == fingerprint(dict(reversed(weights.items()))) != fingerprint(adapter(1))
+    moved = {name: weight.clone() for name, weight in weights.items()}
+    next(iter(moved.values()))[0, 0] += 1e-6
+    assert fingerprint(moved) != fingerprint(weights)
+    assert fingerprint({"a": torch.ones(2, dtype=torch.bfloat16)}) != fingerprint({"a": torch.ones(2, dtype=torch.float16)})
+
+
+def test_only_what_is_trained_counts():
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+    model[0].requires_grad_(False)
+    kept = trainable_weights(model)
+    assert list(kept) == ["1.weight", "1.bias"] and lora_scale(model) == 1.0
+    with torch.no_grad():
+        model[1].weight += 1
+    assert not torch.equal(kept["1.weight"], model[1].weight), "a copy"
+
+
+def test_a_stage_that_trained_nothing_says_so_in_red(tmp_path, monkeypatch, capsys):
+    nothing = training.Learning("abc", "abc", 4, 0, [])
+    assert not nothing.learned and str(nothing).startswith("NOTHING WAS LEARNED: the adapter has the fingerprint abc as before")
+    shown = []
+    monkeypatch.setattr(show, "in_notebook", lambda: True)
+    monkeypatch.setattr(show, "display", lambda html: shown.append(html.data))
+    show.say(str(nothing), bad=True)
+    assert "color:#c00000" in shown[0] and "NOTHING WAS LEARNED" in shown[0] and capsys.readouterr().out == ""
+    some = training.Learning("abc", "def", 96, 1, [{"layer": 0, "mlp": 0.5, "self_attn": 0.25}])
+    assert str(some) == (
+        "96 updates applied, 1 skipped; the adapter went from fingerprint abc to def, "
+        "0.25 to 0.5 by layer and part (Frobenius norm)"
+    )
+    some.save(tmp_path / "grpo_learning.json")
+    assert figures.plot_learning(tmp_path, "grpo").axes[0].get_xlabel() == "layer"
+    assert (tmp_path / "figures" / "grpo_change.png").is_file()
+    with pytest.raises(FileNotFoundError, match="train the stage 'sft' of this run first"):
+        figures.plot_learning(tmp_path, "sft")
+
+
+def completion(group: int, reward: float, text: str) -> dict:
+    return {"group": group, "reward": reward, "gold": "12", "question": "What are 5 and 7 <b>?", "completion": text}
+
+
+def test_the_completions_that_are_shown_are_those_that_differ_most():
+    rows = [
+        completion(0, 1.0, "a"),
+        completion(0, 1.5, "b"),
+        completion(1, 3.5, "5 + 7 = 12."),
+        completion(1, 0.0, "5 + 7 = 13.<b>"),
+    ]
+    html = samples_html(rows)
+    assert html.index("reward 3.5") < html.index("reward 0,") and ">a<" not in html
+    assert 'title="false: it is 12">5 + 7 = 13</mark>.&lt;b&gt;' in html and "5 and 7 &lt;b&gt;?" in html
+    assert samples_html([]) == "" and samples_html(rows[:1]).count("<pre") == 1
+
+
+class Output:
+    """What `display(..., display_id=True)` gives back."""
+
+    def __init__(self, html):
+        self.pages = [html.data]
+
+    def update(self, html):
+        self.pages.append(html.data)
+
+
+def write_log(run, log) -> None:
+    columns = list(dict.fromkeys(name for row in log for name in row))
+    with open(run / "grpo_metrics.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(log)
+
+
+def train(run, log, live) -> None:
+    """Log the rows one after another, as a trainer does."""
+    state = SimpleNamespace(global_step=0, max_steps=int(log[-1]["step"]))
+    live.on_train_begin(None, state, None)
+    for n, row in enumerate(log, start=1):
+        write_log(run, log[:n])
+        state.global_step = int(row["step"])
+        live.on_log(None, state, None)
+    live.on_train_end(None, state, None)
+
+
+@pytest.mark.parametrize("name", [None, "cut off"])
+def test_a_notebook_is_redrawn_and_left_clean(name, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(training.live, "in_notebook", lambda: True)
+    monkeypatch.setattr(training.live, "display", lambda html, display_id: shown.append(Output(html)) or shown[0])
+    rollouts = SimpleNamespace(latest=[completion(0, 3.0, "12"), completion(0, 0.0, "13")])
+    train(tmp_path, made_up_log(steps=12, **ILL.get(name, {})), training.Live(tmp_path, rollouts, pause=0.0))
+    pages = shown[0].pages
+    assert len(shown) == 1 and len(pages) == 13 and "Step 4 of 48" in pages[1] and "min left" in pages[1]
+    assert "data:image/png;base64," in pages[1] and "reward 3" in pages[1]
+    last = "Cut off." if name else "Nothing in the metrics looks ill."
+    assert last in pages[-1] and "<img" not in pages[-1] and "min left" not in pages[-1]
+
+
+def test_outside_a_notebook_an_illness_is_said_once(tmp_path, capsys):
+    train(tmp_path, made_up_log(**ILL["cut off"]), training.Live(tmp_path, SimpleNamespace(latest=[])))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("step ") and "were cut off at the token limit" in lines[0]

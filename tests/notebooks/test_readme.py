@@ -1,0 +1,63 @@
+"""The README says only what the committed files say."""
+
+import json
+import re
+from pathlib import Path
+
+from readme import readme_block
+
+from grpo_lab import report
+from grpo_lab.tiny.ways import ways_markdown
+from grpo_math import REPOSITORY
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+TEXT = README.read_text()
+
+
+def test_the_result_table_is_what_the_samples_give():
+    assert readme_block(README, "results").strip() == report.results_markdown(ROOT / "results" / "tiny").strip()
+
+
+def test_the_audit_table_is_what_the_samples_give():
+    assert readme_block(README, "audit").strip() == report.audit_markdown(ROOT / "results" / "tiny").strip()
+
+
+def test_the_table_of_refusals_is_what_the_verdicts_give():
+    assert readme_block(README, "refusals").strip() == report.refusals_markdown(ROOT / "results" / "tiny-seeds").strip()
+
+
+def test_the_table_of_ways_is_what_the_samples_give():
+    samples = {name: report.samples_of(ROOT / "results" / "tiny", name) for name in report.CHECKPOINTS}
+    assert readme_block(README, "ways").strip() == ways_markdown(samples).strip()
+
+
+def test_the_seeds_table_is_what_the_verdicts_give():
+    assert (
+        readme_block(README, "seeds").strip()
+        == report.seeds_markdown(ROOT / "results" / "tiny-seeds" / "verdicts.csv").strip()
+    )
+
+
+def test_the_summary_is_what_the_samples_give():
+    saved = json.loads((ROOT / "results" / "tiny" / "evaluation.json").read_text())
+    for checkpoint, summary in saved.items():
+        assert summary == report.summarise_checkpoint(ROOT / "results" / "tiny", checkpoint), checkpoint
+
+
+def test_the_two_commands_come_first():
+    assert TEXT.index("make run") < TEXT.index("make test") < TEXT.index("## ")
+
+
+def test_every_link_and_picture_exists():
+    links = re.findall(r"\]\(((?!https?://|#)[^)]+)\)", TEXT)
+    assert links and not [link for link in links if not (ROOT / link).exists()]
+
+
+def test_every_make_target_that_is_named_exists():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z-]+)`", TEXT)) <= targets
+
+
+def test_one_public_address():
+    assert set(re.findall(r"https://github\.com/[\w-]+/[\w-]+", TEXT)) == {REPOSITORY}
