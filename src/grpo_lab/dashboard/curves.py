@@ -4,7 +4,7 @@ import csv
 from math import isfinite, nan
 from pathlib import Path
 
-from grpo_lab.health import read_metrics
+from grpo_lab.records import read_metrics
 from grpo_lab.report.tables import counted
 
 STAGES = ("grpo", "sft", "priming")
