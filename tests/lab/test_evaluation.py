@@ -12,7 +12,7 @@ from datasets import Dataset
 from grpo_lab import data, evaluation, models, recipes, report
 from grpo_lab.evaluation import measuring, plan
 from grpo_lab.evaluation.generation import Completion, fingerprint
-from grpo_lab.report.samples import FIELDS
+from grpo_lab.records import FIELDS
 from grpo_math.formats import user_turn
 
 ROOT = Path(__file__).parents[2]

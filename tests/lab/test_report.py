@@ -14,8 +14,8 @@ from made_up_run import well_formed, write_samples
 from readme import readme_block, update_readme
 
 from grpo_lab import report
+from grpo_lab.records import FIELDS, has_part, optional_samples
 from grpo_lab.report import comparisons, summary, tables
-from grpo_lab.report.samples import FIELDS, has_part, optional_samples
 from grpo_math.answers import UNANSWERABLE
 from grpo_math.stats import cluster_interval, holm, paired_bootstrap, paired_difference, sign_flip, wilson_interval
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
+from grpo_lab.records import label_of
 from grpo_lab.report.marks import marked_pieces
-from grpo_lab.report.samples import label_of
 from grpo_lab.report.tables import counted
 
 MOST_STEPS = 100

@@ -9,10 +9,10 @@ from urllib.parse import quote
 from grpo_lab.dashboard.curves import catalogue
 from grpo_lab.dashboard.runs import PARTS, find_runs, read_run
 from grpo_lab.dashboard.views import SECTIONS, section_html, views_html
+from grpo_lab.records import label_of
 from grpo_lab.report.browser import FLAG_NAMES, KINDS
 from grpo_lab.report.html_parts import document_html, table_html, tag
 from grpo_lab.report.page_style import STYLE
-from grpo_lab.report.samples import label_of
 from grpo_lab.report.seeds import seeds_table
 from grpo_lab.report.tables import percent, with_interval
 from grpo_lab.runs import project_root

@@ -7,7 +7,7 @@ from pathlib import Path
 from grpo_lab.dashboard.completions import Samples, read_rows, read_training, side_by_side
 from grpo_lab.dashboard.curves import STAGES, read_curves
 from grpo_lab.health import diagnose, read_metrics
-from grpo_lab.report.samples import CHECKPOINTS
+from grpo_lab.records import CHECKPOINTS
 from grpo_lab.report.summary import share
 from grpo_lab.runs import read_stages
 

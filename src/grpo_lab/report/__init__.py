@@ -1,10 +1,11 @@
 """Tables, sentences and pages of a run, made from its files alone: no model and no GPU is needed. `figures` draws them.
 
-The parts, in the order of their work: `samples` reads the JSONL of notebook 03, `summary` turns one checkpoint's into numbers,
+The parts, in the order of their work: `records` reads the JSONL of notebook 03, `summary` turns one checkpoint's into numbers,
 `comparisons` sets two side by side, `tables` says it in words; `page` makes the HTML report (`browser` its samples, `marks` the
 false claims), `card` the model card; `seeds` and `refusals` join several runs.
 """
 
+from grpo_lab.records import CHECKPOINTS, LABELS, checkpoints_of, has_part, label_of, read_samples, samples_of
 from grpo_lab.report.card import write_card
 from grpo_lab.report.comparisons import (
     Comparison,
@@ -19,7 +20,6 @@ from grpo_lab.report.comparisons import (
 from grpo_lab.report.marks import marked_html, marked_text
 from grpo_lab.report.page import write_page
 from grpo_lab.report.refusals import refusals_markdown, refusals_table
-from grpo_lab.report.samples import CHECKPOINTS, LABELS, checkpoints_of, has_part, label_of, read_samples, samples_of
 from grpo_lab.report.seeds import seeds_markdown, seeds_table
 from grpo_lab.report.summary import EXTRACTIONS, OUTCOMES, outcome_of, outcomes, summarise, summarise_checkpoint
 from grpo_lab.report.tables import (

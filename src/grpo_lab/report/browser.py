@@ -5,10 +5,10 @@ from html import escape
 from itertools import chain, zip_longest
 from pathlib import Path
 
+from grpo_lab.records import checkpoints_of, label_of, samples_of
 from grpo_lab.report.comparisons import best_base_part, changed_samples, is_right
 from grpo_lab.report.html_parts import tag
 from grpo_lab.report.marks import marked_html
-from grpo_lab.report.samples import checkpoints_of, label_of, samples_of
 
 MOST_PROBLEMS = 200
 MOST_BYTES = 1_400_000  # of the problems' HTML; with the figures the page stays below 2 MB

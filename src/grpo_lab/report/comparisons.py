@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grpo_lab.report.samples import checkpoints_of, has_part, label_of, optional_samples, samples_of
+from grpo_lab.records import checkpoints_of, has_part, label_of, optional_samples, samples_of
 from grpo_lab.report.summary import EXTRACTIONS, group_samples
 from grpo_math.stats import (
     GainPart,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from grpo_lab.records import checkpoints_of, has_part, label_of, samples_of
 from grpo_lab.report.comparisons import (
     Comparison,
     SampledComparison,
@@ -15,7 +16,6 @@ from grpo_lab.report.comparisons import (
     has_false_claim,
     name_pair,
 )
-from grpo_lab.report.samples import checkpoints_of, has_part, label_of, samples_of
 from grpo_lab.report.summary import (
     EXTRACTIONS,
     OUTCOMES,
