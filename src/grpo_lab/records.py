@@ -5,7 +5,6 @@ The one reader for tables, figures, the health guards and a stage that is contin
 
 import csv
 import json
-import os
 import warnings
 from collections.abc import Iterable
 from functools import lru_cache
@@ -106,7 +105,7 @@ def write_jsonl(path: Path | str, rows: Iterable[dict]) -> None:
     beside = path.with_name(path.name + ".new")
     with beside.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    os.replace(beside, path)
+    beside.replace(path)
 
 
 def checkpoints_of(run_dir: Path | str) -> tuple[str, ...]:
@@ -176,8 +175,8 @@ def read_completions(run_dir: Path | str) -> list[dict]:
         try:
             rows += parquet.read_table(path).to_pylist()
         except (ArrowException, OSError) as error:
-            first = str(error).partition("\n")[0]
-            warnings.warn(f"{path} is damaged and its completions are left out: {first}", stacklevel=2)
+            kind = type(error).__name__
+            warnings.warn(f"{path} is damaged ({kind}), so its completions are left out", stacklevel=2)
     return sorted(rows, key=lambda row: row["step"])
 
 

@@ -155,9 +155,12 @@ def best_base_part(run_dir: Path | str) -> str:
     return "base-chat" if sum(map(is_right, chat)) > sum(map(is_right, own)) else "base"
 
 
-def best_base(run_dir: Path | str) -> list[dict]:
-    """The base in the prompt that serves it better: its own, or that of the other checkpoints."""
-    return samples_of(run_dir, best_base_part(run_dir))
+def best_samples(run_dir: Path | str) -> dict[str, list[dict]]:
+    """The rows of each checkpoint by the name of their part, in the order of training; the base in its better prompt.
+
+    So the first key is "base" or "base-chat". Raises as `read_samples`.
+    """
+    return {name: samples_of(run_dir, name) for name in (best_base_part(run_dir), *checkpoints_of(run_dir)[1:])}
 
 
 def decompose(before: Sequence[dict], after: Sequence[dict]) -> list[GainPart]:
