@@ -398,7 +398,7 @@ def plot_gain(run_dir: Path | str) -> Figure:
     """Where each step's gain comes from, as a waterfall of accuracy: `figures/gain.png`.
 
     Full bars are the checkpoints, in percent, the base in the prompt that serves it better; floating ones the causes of
-    `report.decompose`, in points, but for those that round to 0.0. Raises as `read_samples` and `compare`.
+    `report.decompose`, in points, but for those that round to 0.0. Raises as `read_samples` and `pair_samples`.
     """
     bars = _waterfall(run_dir)
     top = max(max(bar.start, bar.end) for bar in bars)

@@ -25,7 +25,8 @@ OWN_WORLD = "word problems made by grpo-math"
 def write_card(run_dir: Path | str, recipe: Recipe) -> Path:
     """Write `MODEL_CARD.md` in the run folder and return its path.
 
-    recipe: the one that the run was trained with. Raises as `read_samples` and `compare`; ValueError where the plan is damaged.
+    recipe: the one that the run was trained with. Raises as `read_samples` and `pair_samples`, and ValueError where the plan is
+    damaged.
     """
     run = Path(run_dir).resolve()
     recipe = _as_trained(run, recipe)

@@ -224,6 +224,7 @@ def table_html(frame: pd.DataFrame, interactive: bool, most_static: int | None =
                 pageLength=5,
                 lengthMenu=[5, 10, 25, 100],
                 scrollX=True,
+                text_in_header_can_be_selected=False,  # else only the small arrows sort
                 classes="display compact",
                 display_logo_when_loading=False,
             )
@@ -310,9 +311,8 @@ def _completion_cells(row: dict) -> dict:
     problem = completion_text(row["prompt"])
     cells = {"step": row["step"], "group": row.get("group")}
     cells |= {"problem": _text_html(problem), "completion": _text_html(completion_text(row["completion"]), problem)}
-    for name in ("gold", "extracted", "correct", "truncated", "flags"):
-        if name in row:
-            cells[name] = _text_html(str(row[name]))
+    cells |= {name: _text_html(str(row[name])) for name in ("gold", "extracted") if name in row}
+    cells |= {name: escape(str(row[name])) for name in ("correct", "truncated", "flags") if name in row}
     paid = {**reward_parts(row), "reward": row.get("reward"), "advantage": row["advantage"], "tokens": row.get("tokens")}
     return cells | {name: round(value, 4) if isinstance(value, float) else value for name, value in paid.items()}
 

@@ -104,7 +104,7 @@ def results_markdown(run_dir: Path | str) -> str:
     """The results table and, below it, one line a pair of checkpoints, by accuracy and by verified false claims.
 
     A line gives the difference in points with Agresti and Min's 95 % interval, the problems gained and lost, and p from the
-    exact McNemar test, also adjusted by Holm for the comparisons of its list. Raises as `read_samples` and `compare`.
+    exact McNemar test, also adjusted by Holm for the comparisons of its list. Raises as `read_samples` and `pair_samples`.
     """
     parts = [
         markdown_table(results_table(run_dir)),
