@@ -54,33 +54,36 @@ def write_metrics(run: Path) -> None:
     (run / "sft_metrics.csv").write_text("step,loss\n1,0.5\n2,0.4\n")
 
 
-@pytest.fixture
-def clone(tmp_path, monkeypatch):
+def make_clone(folder: Path) -> Path:
     """A clone with a whole run "first", a run "second" with another seed and without SFT, and "cut" that was cut off early."""
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "priming.jsonl").touch()
-    (tmp_path / "notebooks").mkdir()
-    shutil.copytree(ROOT / "notebooks" / "examples", tmp_path / "notebooks" / "examples")
-    first = write_everything(tmp_path / "results" / "first")
-    second = write_run(tmp_path / "results" / "second", ("base", "grpo"))
+    (folder / "data").mkdir()
+    (folder / "data" / "priming.jsonl").touch()
+    shutil.copytree(ROOT / "notebooks" / "examples", folder / "notebooks" / "examples")
+    first = write_everything(folder / "results" / "first")
+    second = write_run(folder / "results" / "second", ("base", "grpo"))
     for run, seed in ((first, 3), (second, 4)):
         write_metrics(run)
         config = {"settings": {"seed": seed, "recipe": {"grpo": {"rollouts": 24}}}, "environment": {"trl": "<b>1.15.0</b>"}}
         (run / "grpo_config.json").write_text(json.dumps(config))
     write_completions(first)
-    cut = tmp_path / "results" / "cut"
+    cut = folder / "results" / "cut"
     cut.mkdir()
     (cut / "grpo_config.json").write_text('{"settings": {"se')
-    (tmp_path / "results" / "no-run").mkdir()
+    (folder / "results" / "no-run").mkdir()
+    return folder
+
+
+@pytest.fixture
+def clone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return make_clone(tmp_path)
 
 
 @pytest.fixture
 def shown(monkeypatch):
     """Everything that is displayed, in its order."""
     displayed = []
-    monkeypatch.setattr(look, "display", displayed.append)
+    monkeypatch.setattr(look, "display", lambda item, **_: displayed.append(item))
     return displayed
 
 
@@ -215,16 +218,19 @@ def test_the_committed_notebook_is_executed_static_and_small():
 # --- The exported page -------------------------------------------------------
 
 
-@pytest.fixture
-def page(clone):
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
     """The page of the run "first", in which every text is hostile."""
+    clone = make_clone(tmp_path_factory.mktemp("clone"))
     run = clone / "results" / "first"
     evil = dict.fromkeys(("question", "gold", "completion", "extracted_flexible"), EVIL)
     for name in ("base", "base-chat", "sft", "grpo"):
         write_samples(run, name, [row | evil for row in samples(name)])
     shutil.rmtree(run / "grpo" / "completions")
     write_completions(run, text=EVIL)
-    path = look.write_report(["first"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(clone)
+        path = look.write_report(["first"])
     assert path == run / "report.html"
     return path
 
@@ -238,6 +244,7 @@ def test_the_page_loads_nothing_and_typesets_nothing(page):
     outside = r"(?:import\s*\(?\s*|from\s+|url\(|@import\s+)['\"]?(?:https?:)?//"
     assert not re.findall(outside, html), "no script or style sheet fetches anything"
     assert "MathJax.Hub" not in html and "mermaid.initialize" not in html and "require.min.js" not in html
+    assert 'alt="What became of the completions, in percent"' in html and "No description" not in html
     assert "In [" not in html and "look.show_results" not in html, "the code is not shown"
 
 

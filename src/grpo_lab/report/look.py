@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 from IPython.display import HTML, Markdown, display
+from matplotlib.figure import Figure
 
 import grpo_lab
 from grpo_lab import figures
@@ -44,11 +45,15 @@ STATIC_ROWS = 3
 TEXT_STYLE = "white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere;margin:0;background:none;text-align:left"
 KINDS = {"solved": "solved", "broken": "broken", "still_wrong": "still wrong", "still_right": "still right"}
 
-# The page loads nothing: nbconvert's scripts from other hosts (require.js, MathJax, mermaid) are left out of its template.
+# The page loads nothing: nbconvert's scripts from other hosts (require.js, MathJax, mermaid) are left out of its template. A
+# figure has its panels' titles as its description, which nbconvert's own template leaves out.
 TEMPLATE = """{% extends 'index.html.j2' %}
 {% block html_head_js %}{% endblock %}
 {% block html_head_js_mathjax %}{% endblock %}
-{% block html_head_js_mermaidjs %}{% endblock %}"""
+{% block html_head_js_mermaidjs %}{% endblock %}
+{% block data_png %}<div class="jp-RenderedImage jp-OutputArea-output">
+<img src="data:image/png;base64,{{ output.data['image/png'] }}"
+alt="{{ output.metadata.get('image/png', {}).get('alt', '') | escape_html }}"></div>{% endblock %}"""
 
 
 def find_runs(names: Sequence[str] = ()) -> list[Path]:
@@ -94,8 +99,9 @@ def execute_notebook(names: Sequence[str], interactive: bool):
     cell.source = f"RUNS = {tuple(names)!r}\nINTERACTIVE = {interactive}"
     package = str(Path(grpo_lab.__file__).parents[1])  # also where it is on this kernel's path alone
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))}
-    client = NotebookClient(notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}})
-    client.execute(env=environment)
+    where = {"metadata": {"path": str(path.parent)}}
+    quiet = ["--log-level=ERROR"]  # else the kernel warns on stderr of its own connection
+    NotebookClient(notebook, kernel_name="python3", resources=where, extra_arguments=quiet).execute(env=environment)
     return notebook
 
 
@@ -114,7 +120,13 @@ def _each(runs: Sequence[Path], *parts: Callable[[Path], object]) -> None:
         display(Markdown(f"### {run.name}"))
         for part in parts:
             if (shown := _made(run, part)) is not None:
-                display(shown)
+                _display(shown)
+
+
+def _display(shown: object) -> None:
+    """Display; a figure with the titles of its panels as its description."""
+    titles = [axes.get_title(loc="left") for axes in shown.axes] if isinstance(shown, Figure) else []
+    display(shown, metadata={"image/png": {"alt": "; ".join(filter(None, titles))}} if titles else None)
 
 
 def _made(run: Path, make: Callable[[Path], object]) -> object:
@@ -178,7 +190,7 @@ def show_curves(runs: Sequence[Path]) -> None:
     """GRPO's curves of all runs in the same panels, where there are several; then those of each, with what looks ill."""
     metrics = {run.name: rows for run in runs if (rows := _made(run, lambda run: read_metrics(run / "grpo_metrics.csv")))}
     if len(metrics) > 1:
-        display(figures.compare_curves(metrics))
+        _display(figures.compare_curves(metrics))
 
     def advice(run: Path) -> Markdown:
         found = diagnose(metrics.get(run.name, ()))
