@@ -175,8 +175,8 @@ def read_completions(run_dir: Path | str) -> list[dict]:
         try:
             rows += parquet.read_table(path).to_pylist()
         except (ArrowException, OSError) as error:
-            first = str(error).partition("\n")[0]
-            warnings.warn(f"{path} is damaged and its completions are left out: {first}", stacklevel=2)
+            kind = type(error).__name__
+            warnings.warn(f"{path} is damaged ({kind}), so its completions are left out", stacklevel=2)
     return sorted(rows, key=lambda row: row["step"])
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from made_up_log import ILL, made_up_log
 
+from grpo_lab.health import diagnose
 from grpo_lab.records import read_metrics
-from grpo_lab.training.health import diagnose
 
 RESULTS = Path(__file__).parents[2] / "results"
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from made_up_log import ILL, made_up_log
 
-from grpo_lab import figures, training
+from grpo_lab import figures, show, training
 from grpo_lab.training import watching
 from grpo_lab.training.learning import change_by_layer, fingerprint, lora_scale, trainable_weights
 
@@ -69,6 +69,24 @@ def test_a_stage_that_trained_nothing_says_so_in_red(tmp_path, monkeypatch, caps
     assert (tmp_path / "figures" / "grpo_change.png").is_file()
     with pytest.raises(FileNotFoundError, match="train the stage 'sft' of this run first"):
         figures.plot_learning(tmp_path, "sft")
+
+
+def completion(group: int, reward: float, text: str) -> dict:
+    return {"group": group, "reward": reward, "gold": "12", "question": "What are 5 and 7 <b>?", "completion": text}
+
+
+def test_the_completions_that_are_shown_are_those_that_differ_most():
+    rows = [
+        completion(0, 1.0, "a"),
+        completion(0, 1.5, "b"),
+        completion(1, 3.5, "5 + 7 = 12."),
+        completion(1, 0.0, "5 + 7 = 13.<b>"),
+    ]
+    metrics = made_up_log(steps=3)
+    page = show.live_html(metrics, rows)
+    assert "data:image/png;base64," in page and page.index("reward 3.5") < page.index("reward 0,") and ">a<" not in page
+    assert 'title="false: it is 12">5 + 7 = 13</mark>.&lt;b&gt;' in page and "5 and 7 &lt;b&gt;?" in page
+    assert "<pre" not in show.live_html(metrics, []) and show.live_html(metrics, rows[:1]).count("<pre") == 1
 
 
 class Output:

@@ -1,7 +1,7 @@
 """Train: a recipe's settings for TRL, what a trainer is watched by, and the loop. The notebooks construct the trainers.
 
 The parts: `settings` (from a recipe to SFTConfig and GRPOConfig), `recorder` (every sampled completion, read once), `watching`
-(progress, metrics file, live view), `health` (what is wrong, in sentences), `loop` (train from the newest checkpoint),
+(progress, metrics file, live view), `loop` (train from the newest checkpoint),
 `learning` (proof that the weights changed). Call `runs.choose_backend` before this package is imported: Unsloth patches TRL.
 """
 
