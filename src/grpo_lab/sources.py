@@ -236,11 +236,8 @@ FILTERS: dict[str, Callable[[Rendering, Problem], str | None] | None] = {
     "half the context": _half_the_context,
     "prompt length": None,  # looks at all rows: _drop_longest
 }
-FOR_SFT = (
-    "complete generations",
-    "verified solutions",
-    "exact form",
-)  # always applied: what is cut off or wrong is never imitated
+# Always applied to worked solutions: what is cut off or wrong is never imitated.
+FOR_SFT = ("complete generations", "verified solutions", "exact form")
 COUNT_TOKENS = ("half the context", "prompt length")
 
 
