@@ -17,7 +17,7 @@ ALL = [pytest.param(recipe, id=name) for name, recipe in recipes.RECIPES.items()
 @pytest.mark.parametrize("recipe", ALL)
 def test_a_recipe_is_frozen_and_prints_every_setting(recipe):
     with pytest.raises(dataclasses.FrozenInstanceError):
-        recipe.seed = 1
+        recipe.max_length = 1
     assert all(f"{field.name}=" in repr(recipe) for field in dataclasses.fields(recipe))
     assert hash(recipe) is not None, "a recipe holds nothing that can change"
 

@@ -205,13 +205,6 @@ def test_a_damaged_base_is_refused(tmp_path):
         models.load_base(TINY, tmp_path, "peft")
 
 
-def test_a_damaged_priming_row_is_named(tmp_path):
-    path = tmp_path / "priming.jsonl"
-    path.write_text('{"id": "a", "problem": "p", "reasoning": "r", "answer": "1"}\n{"id": "b"}\n')
-    with pytest.raises(ValueError, match="priming.jsonl, line 2 is damaged"):
-        data.load_priming_examples(TINY, path=path)
-
-
 def test_the_prompt_is_a_prefix_of_the_conversation():
     _, tokenizer = models.load_base(TINY, ROOT, "peft")
     row = data.load_sft_examples(SMALL, 0)[0]
