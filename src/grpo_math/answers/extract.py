@@ -55,7 +55,7 @@ _BARE = re.compile(rf"-?\$?{_NUMERAL}%?(?: [A-Za-z]{{2,}}){{0,3}}\.?", re.ASCII)
 
 
 class Format(Protocol):
-    """Anything whose `parse(text)` returns an object with an `answer`: a string, or None."""
+    """Anything whose `parse(text)` returns an object with an `answer`, a string or None, and `exact`, true or false."""
 
     def parse(self, text: str): ...
 

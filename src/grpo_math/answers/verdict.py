@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from grpo_math.answers import exact
 from grpo_math.answers.compare import same
-from grpo_math.answers.extract import MAX_ANSWER, Format, extract_boxed, find
+from grpo_math.answers.extract import MAX_ANSWER, Format, Found, extract_boxed, find
 from grpo_math.answers.lexer import OverBudget, Unparsed, normalise, tokenize
 from grpo_math.answers.parser import Node, parse
 from grpo_math.answers.refusal import UNANSWERABLE, is_refusal, refuses
@@ -43,6 +43,22 @@ class Verdict(NamedTuple):
     gold: str
 
 
+class Reading(NamedTuple):
+    """A completion, read once: what a measurement records of it.
+
+    answer, correct, reason: of the answer that it clearly gives anywhere, as `explain` has them.
+    strict_answer, strict_correct: of the answer in the required form alone, as with `strict=True`.
+    exact: whether the whole completion has the required form. Both verdicts are None where the gold cannot be graded.
+    """
+
+    answer: str | None
+    correct: bool | None
+    reason: str
+    strict_answer: str | None
+    strict_correct: bool | None
+    exact: bool
+
+
 REASONS = {
     "equal": "the answer equals the gold",
     "different": "both were read, and they are not the same",
@@ -54,7 +70,7 @@ REASONS = {
 }
 
 
-class _Reading(NamedTuple):
+class _Answer(NamedTuple):
     """What an answer says: a typed answer, or the reason why there is none; and its text in one spelling."""
 
     node: Node | None
@@ -87,9 +103,34 @@ def explain(completion: str, gold: str, format: Format | None = None, strict: bo
     >>> explain(r"\boxed{5 = 7 + 5}", "12").reason
     'contradictory'
     """
-    found = find(completion, format, strict)
+    return _explain_found(find(completion, format, strict), "" if strict else completion, gold)
+
+
+def read_completion(completion: str, gold: str, format: Format) -> Reading:
+    r"""Both verdicts on a completion, flexible and strict, and its form, for the work of one.
+
+    The same as `explain` and `extract_answer` without and with `strict`, and the `exact` of `format.parse`.
+
+    >>> from grpo_math.formats import get_format
+    >>> read_completion("6 * 7 = 42. So it is 42.", "42", get_format("tags"))
+    Reading(answer='42', correct=True, reason='equal', strict_answer=None, strict_correct=False, exact=False)
+    """
+    parsed = format.parse(completion)
+    # An answer in the required form is the answer by either reading; only without one is the rest of the text searched.
+    found = Found(parsed.answer) if parsed.answer else find(completion)
+    verdict = _explain_found(found, completion, gold)
+    strict = verdict.correct
+    if not parsed.answer:
+        strict = None if verdict.correct is None else False
+    elif gold == UNANSWERABLE:
+        strict = is_refusal(parsed.answer)
+    return Reading(verdict.answer, verdict.correct, verdict.reason, parsed.answer, strict, parsed.exact)
+
+
+def _explain_found(found: Found, completion: str, gold: str) -> Verdict:
+    """The verdict on the answer found in a completion; `completion` is empty where only its required form counts."""
     if gold == UNANSWERABLE:
-        refused = refuses("" if strict else completion, found.answer)
+        refused = refuses(completion, found.answer)
         return Verdict(refused, "equal" if refused else "different" if found.answer else "no answer", found.answer, gold)
     verdict = judge(found.answer or "", gold)
     if verdict.correct is False and len(found.boxes) > 1 and len(found.boxes) == _parts(gold):
@@ -145,7 +186,7 @@ def as_number(answer: str) -> Fraction | None:
         return None
 
 
-def _compare(answer: _Reading, gold: _Reading) -> tuple[bool, str]:
+def _compare(answer: _Answer, gold: _Answer) -> tuple[bool, str]:
     if answer.text == gold.text and answer.problem != "contradictory":
         return True, "equal"
     if answer.problem or gold.node is None:
@@ -159,7 +200,7 @@ def _compare(answer: _Reading, gold: _Reading) -> tuple[bool, str]:
     return equal, "equal" if equal else "different"
 
 
-def _read_gold(gold: str, grouped: bool = True) -> _Reading:
+def _read_gold(gold: str, grouped: bool = True) -> _Answer:
     """The reading of a gold answer; its problem is empty where it can be graded, by its type or by its text."""
     gold = _shortened(gold)
     reading = _read(gold, grouped)
@@ -178,24 +219,24 @@ def _balanced(text: str) -> bool:
     return text.count("{") - text.count("\\{") == text.count("}") - text.count("\\}")
 
 
-def _read(text: str, grouped: bool = True) -> _Reading:
+def _read(text: str, grouped: bool = True) -> _Answer:
     if len(text) > MAX_ANSWER:
-        return _Reading(None, "over budget", "")
+        return _Answer(None, "over budget", "")
     return _read_short(text, grouped) if len(text) <= _CACHED else _read_anew(text, grouped)
 
 
 @lru_cache(4096)
-def _read_short(text: str, grouped: bool) -> _Reading:
+def _read_short(text: str, grouped: bool) -> _Answer:
     return _read_anew(text, grouped)
 
 
-def _read_anew(text: str, grouped: bool) -> _Reading:
+def _read_anew(text: str, grouped: bool) -> _Answer:
     if "box" in text and (content := extract_boxed(text)) is not None:
         text = content
     text = _stripped(text)
     words = text.strip("{} ")
     if words.lower() in _DEGENERATE:
-        return _Reading(None, "unparsed", "")
+        return _Answer(None, "unparsed", "")
     if _PROSE.fullmatch(words) and (" " not in words or not FUNCTIONS.intersection(words.split())):
         text = f"\\text{{{words}}}"
     return _typed(text, grouped)
@@ -211,21 +252,21 @@ def _stripped(text: str) -> str:
     return text
 
 
-def _typed(text: str, grouped: bool) -> _Reading:
+def _typed(text: str, grouped: bool) -> _Answer:
     spelling = ""
     try:
         tokens = tokenize(text, grouped)
         spelling = "\0".join(value.casefold() if kind == "word" else value for kind, value in tokens)
         if not tokens:
-            return _Reading(None, "unparsed", "")
+            return _Answer(None, "unparsed", "")
         node = settle(parse(tokens))
-        return _Reading(node, "", spelling) if _has_value(node) else _Reading(None, "unparsed", "")
+        return _Answer(node, "", spelling) if _has_value(node) else _Answer(None, "unparsed", "")
     except Unparsed:
-        return _Reading(None, "unparsed", spelling)
+        return _Answer(None, "unparsed", spelling)
     except Contradiction:
-        return _Reading(None, "contradictory", "")
+        return _Answer(None, "contradictory", "")
     except (OverBudget, RecursionError):
-        return _Reading(None, "over budget", spelling)
+        return _Answer(None, "over budget", spelling)
 
 
 def _has_value(node: Node) -> bool:
