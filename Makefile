@@ -7,7 +7,7 @@ RUN ?= my-run
 SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow test-gpu bench-verify bench-audit lint dashboard seeds reference tiny-base clean
+.PHONY: help setup run test test-slow test-gpu bench-verify bench-audit lint report seeds reference tiny-base clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,8 +26,8 @@ $(VENV)/ready: requirements.txt pyproject.toml
 run: setup  ## Run the three notebooks in order with the recipe `tiny`; RUN=name picks the folder under results/, SEED=n the seed
 	$(BIN)/python scripts/run_notebooks.py --run $(RUN) --seed $(SEED)
 
-dashboard: setup  ## Write results/dashboard.html over all runs, and open it; needs no account and no network
-	$(BIN)/python -m grpo_lab.dashboard
+report: setup  ## One HTML file on a run (RUN=name), or without RUN on all runs
+	$(BIN)/python scripts/report.py $(if $(filter-out file,$(origin RUN)),--run $(RUN))
 
 test: setup  ## Run the tests
 	$(BIN)/python -m pytest
@@ -56,7 +56,8 @@ reference: setup  ## Run the notebooks into results/tiny/, afresh, and keep thei
 	$(BIN)/python scripts/run_notebooks.py --run tiny --keep
 
 tiny-base: setup  ## Pretrain the tiny base again (data/tiny-base)
-	$(BIN)/python -m grpo_lab.tiny.pretrain --out data/tiny-base
+	$(BIN)/python scripts/pretrain_tiny.py --out data/tiny-base
 
 clean:  ## Delete the run of `make run` (RUN=name for another)
-	rm -rf results/$(RUN)
+	@case "$(RUN)" in ""|.*|*/*|*\ *) echo "make clean: RUN = '$(RUN)' is not the name of a run"; exit 1;; esac
+	rm -rf "results/$(RUN)"

@@ -4,11 +4,9 @@ Each guard looks at the rows of `grpo_metrics.csv` (a dict a logged step, by TRL
 bounds are rules of thumb, written here and nowhere else; one that fires is a reason to look, not a verdict.
 """
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite, isnan, nan, sqrt
-from pathlib import Path
+from math import isfinite, isnan, sqrt
 from statistics import fmean, variance
 
 RECENT = 5  # rollouts that "lately" means; a guard waits for as many
@@ -31,21 +29,6 @@ class Illness:
 
     def __str__(self) -> str:
         return f"{self.sign} {self.advice}"
-
-
-def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The rows of a metrics file, without its empty cells; none where there is no file. A cell that is no number is NaN."""
-    if not path.is_file():
-        return []
-    with open(path, newline="") as file:
-        return [{key: _number(cell) for key, cell in row.items() if key and cell} for row in csv.DictReader(file)]
-
-
-def _number(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return nan
 
 
 def diagnose(rows: Rows) -> list[Illness]:

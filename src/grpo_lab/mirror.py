@@ -81,6 +81,9 @@ class Mirror:
                 self._copied = {name: stamp for name, stamp in _scan(self._run).items() if _is_same(stamp, there.get(name))}
         return list(dict.fromkeys(restored))
 
+    def trainer_args(self, stage):
+        return {}
+
     def copy_new(self) -> list[str]:
         """Copy the files that are new or changed, by size and time, and return their names.
 

@@ -12,17 +12,17 @@ import os
 import platform
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "datasets", "unsloth", "unsloth_zoo", "wandb")
 BACKENDS = ("auto", "unsloth", "peft")
-NOTEBOOKS = {"sft": "01_SFT_pre-tuning.ipynb", "grpo": "02_GRPO_reasoning_tuning.ipynb"}
+NOTEBOOKS = {"priming": "01_SFT_pre-tuning.ipynb", "sft": "01_SFT_pre-tuning.ipynb", "grpo": "02_GRPO_reasoning_tuning.ipynb"}
 
 
 def project_root(start: Path | None = None) -> Path:
@@ -58,7 +58,7 @@ def open_run(name: str, root: Path | None = None) -> Path:
 
 
 def require_adapter(run: Path, stage: str) -> Path:
-    """The adapter that an earlier stage ("sft" or "grpo") saved; FileNotFoundError says which notebook makes it."""
+    """The adapter that an earlier stage saved; FileNotFoundError says which notebook makes it."""
     adapter = run / stage / "adapter"
     if not (adapter / "adapter_model.safetensors").is_file():
         raise FileNotFoundError(
@@ -85,6 +85,13 @@ def is_complete(checkpoint: Path) -> bool:
     except (OSError, ValueError):
         return False
     return (checkpoint / "adapter_model.safetensors").is_file()
+
+
+def is_continued(run: Path, stage: str) -> bool:
+    """Whether a stage will go on with what it left: a training stage with its checkpoint, the evaluation with its samples."""
+    if stage == "evaluation":
+        return any((run / "samples").glob("*.jsonl*"))
+    return latest_checkpoint(run / stage) is not None
 
 
 def save_config(run: Path, stage: str, settings: dict) -> Path:
@@ -135,32 +142,52 @@ def describe_environment() -> dict[str, str]:
             found[library] = version(library)
         except PackageNotFoundError:
             found[library] = "not installed"
-    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    commit = ""
+    if shutil.which("git"):  # a machine without git can still run a downloaded copy
+        git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+        commit = git.stdout.strip()
     return {
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         **found,
-        "commit": git.stdout.strip() or "unknown",
+        "commit": commit or "unknown",
     }
 
 
-@contextmanager
-def stage_clock(run: Path, stage: str) -> Iterator[None]:
-    """Time what is inside and add a row to `stages.csv`: wall and CPU seconds, and the process's peak memory in MB."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    yield
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
-    row = {
-        "stage": stage,
-        "wall_s": round(time.perf_counter() - wall, 1),
-        "cpu_s": round(time.process_time() - cpu, 1),
-        "peak_memory_mb": round(peak),
-    }
-    rows = [old for old in read_stages(run) if old["stage"] != stage] + [row]
-    with open(run / "stages.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, row)
+class StageClock:
+    """The time that a stage takes, in `stages.csv`: a row a stage with wall and CPU seconds and the process's peak memory in MB.
+
+    A stage that goes on after a cut adds to what it took before; `save` at each checkpoint, so that a killed session counts too.
+    """
+
+    def __init__(self, run: Path, stage: str):
+        self.run, self.stage = run, stage
+        earlier = read_stages(run) if is_continued(run, stage) else []
+        self.before = next((row for row in earlier if row["stage"] == stage), {})
+        self.wall, self.cpu = time.perf_counter(), time.process_time()
+
+    def save(self) -> None:
+        """Write the row as it is now, beside the file and then in its place."""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
+        row = {
+            "stage": self.stage,
+            "wall_s": round(float(self.before.get("wall_s", 0)) + time.perf_counter() - self.wall, 1),
+            "cpu_s": round(float(self.before.get("cpu_s", 0)) + time.process_time() - self.cpu, 1),
+            "peak_memory_mb": max(int(self.before.get("peak_memory_mb", 0)), round(peak)),
+        }
+        rows = [old for old in read_stages(self.run) if old["stage"] != self.stage] + [row]
+        write_csv(self.run / "stages.csv", rows)
+
+
+def write_csv(path: Path, rows: Sequence[Mapping]) -> None:
+    """Write the rows with every column that any of them has: beside the file and then in its place, so a cut loses nothing."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    beside = path.with_name(path.name + ".new")
+    with open(beside, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
+    beside.replace(path)
 
 
 def read_stages(run: Path) -> list[dict[str, str]]:

@@ -1,14 +1,14 @@
 """What the notebooks display: samples, reward tables and file lists as Markdown or data frames. Takes plain dicts."""
 
 import html
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
-from IPython import get_ipython
-from IPython.display import HTML, display
 
-from grpo_lab.report.marks import marked_text
+from grpo_lab import figures
+from grpo_lab.report.marks import marked_html, marked_text
 
 
 def _quoted(text: str) -> str:
@@ -19,27 +19,6 @@ def _quoted(text: str) -> str:
 def _mark(sample: dict) -> str:
     verdict = "right" if sample["correct_flexible"] else f"wrong, the answer is {sample['gold']}"
     return verdict + (", cut off" if sample["truncated"] else "")
-
-
-def in_notebook() -> bool:
-    """Whether a Jupyter kernel runs this, which can show HTML."""
-    shell = get_ipython()
-    return shell is not None and hasattr(shell, "kernel")
-
-
-def say(sentence: str, bad: bool = False) -> None:
-    """Print a sentence; a bad one in red, where a notebook can show that."""
-    if bad and in_notebook():
-        display(HTML(f'<p style="color:#c00000"><b>{html.escape(sentence)}</b></p>'))
-    else:
-        print(sentence)
-
-
-def environment_table(environment: dict[str, str]) -> str:
-    """A Markdown table of versions, one column each."""
-    return "\n".join(
-        ("| " + " | ".join(cells) + " |") for cells in (environment, ["---"] * len(environment), environment.values())
-    )
 
 
 def samples_markdown(samples: Sequence[dict]) -> str:
@@ -73,6 +52,27 @@ def stops_sentence(samples: Sequence[dict]) -> str:
     """How many completions ended by themselves: a model that never learned to stop is cut off at the budget each time."""
     stopped = sum(not sample["truncated"] for sample in samples)
     return f"{stopped} of {len(samples)} completions ended by themselves."
+
+
+def live_html(metrics: Sequence[dict], rollout: Sequence[dict]) -> str:
+    """What a reader sees while GRPO trains: the curves so far, and two completions of the newest rollout with their rewards.
+
+    The best and the worst paid one of the group whose rewards differ most; of the first group where none do.
+    """
+    curves = b64encode(figures.live_curves(metrics)).decode("ascii")
+    picture = f'<img alt="Reward and held-out accuracy so far" src="data:image/png;base64,{curves}">'
+    groups: dict[int, list[dict]] = {}
+    for row in sorted(rollout, key=lambda row: row["reward"], reverse=True):
+        groups.setdefault(row["group"], []).append(row)
+    if not groups:
+        return picture
+    group = max((groups[n] for n in sorted(groups)), key=lambda rows: rows[0]["reward"] - rows[-1]["reward"])
+    shown = "".join(
+        f"<p>reward {row['reward']:g}, gold answer {html.escape(row['gold'])}</p>"
+        f'<pre style="white-space:pre-wrap">{marked_html(row["completion"], row["question"])}</pre>'
+        for row in (group[0], group[-1])[: len(group)]
+    )
+    return f"{picture}<p><b>{html.escape(group[0]['question'])}</b></p>{shown}"
 
 
 def reward_table(reward_functions: Sequence[Callable], completions: dict[str, str], answer: str) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from datasets import Dataset
 from grpo_lab import data, evaluation, models, recipes, report
 from grpo_lab.evaluation import measuring, plan
 from grpo_lab.evaluation.generation import Completion, fingerprint
-from grpo_lab.report.samples import FIELDS
+from grpo_lab.records import FIELDS, OPTIONAL_FIELDS, read_samples
 from grpo_math.formats import user_turn
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +48,7 @@ def draw(monkeypatch, tokenizer, tmp_path):
 
     def evaluate(generator, decoding=None, checkpoint="sft", path=tmp_path / "samples" / "sft.jsonl", **more):
         monkeypatch.setattr(measuring, "TransformersGenerator", lambda *args: generator)
-        return evaluation.evaluate(None, tokenizer, rows, SMALL, checkpoint, path=path, progress=False, decoding=decoding, **more)
+        return evaluation.evaluate(None, tokenizer, rows, SMALL, checkpoint, path=path, decoding=decoding, **more)
 
     return evaluate
 
@@ -57,7 +57,8 @@ def test_samples_are_complete_and_in_the_order_of_the_rows(draw, tmp_path):
     generator = FakeGenerator()
     samples = draw(generator)
     assert [sample["id"] for sample in samples] == [f"q{i}" for i in range(10)]
-    assert set(samples[0]) == set(FIELDS) and report.read_samples(tmp_path / "samples" / "sft.jsonl") == samples
+    assert set(samples[0]) == set(FIELDS | OPTIONAL_FIELDS)
+    assert read_samples(tmp_path / "samples" / "sft.jsonl") == samples
     lengths = [len(prompt) for prompts, _, _ in generator.calls for prompt in prompts]
     assert lengths == sorted(lengths) and [len(prompts) for prompts, _, _ in generator.calls] == [4, 4, 2]
 
@@ -235,14 +236,14 @@ def test_vllm_serves_the_base_and_every_adapter(vllm, tokenizer, tmp_path):
         (adapters[stage] / "adapter_model.safetensors").write_bytes(stage.encode())
     rows = data.load_problems(SMALL, "dev", 3)
     for name, model, tokenizer in evaluation.checkpoints(SMALL, ROOT, "peft", adapters, use_vllm=True):
-        samples = evaluation.evaluate(model, tokenizer, rows, SMALL, name, progress=False)
+        samples = evaluation.evaluate(model, tokenizer, rows, SMALL, name)
         found = sorted((s["completion"], s["tokens"], s["truncated"]) for s in samples)
         assert found == [("2", 1, False), ("2 2", 2, True), ("2 2", 2, True)]
     assert vllm.llm["enable_lora"] and vllm.llm["dtype"] == "float32" and vllm.llm["max_lora_rank"] == 32
     assert vllm.lora[0] is None and [lora[0] for lora in vllm.lora[1:]] == ["sft", "grpo"]
     assert len({lora[1] for lora in vllm.lora[1:]}) == 2, "each adapter has a number of its own"
     assert {params["temperature"] for params in vllm.params} == {0.0} and vllm.params[0]["max_tokens"] == 256
-    evaluation.evaluate(model, tokenizer, rows, SMALL, name, progress=False, decoding=evaluation.Decoding(9, 1.0, samples=4))
+    evaluation.evaluate(model, tokenizer, rows, SMALL, name, decoding=evaluation.Decoding(9, 1.0, samples=4))
     seeds = [params["seed"] for params in vllm.params[-12:]]
     assert len(set(seeds)) == 12, "vLLM gives equal prompts with equal seeds equal samples"
 
@@ -260,7 +261,7 @@ def test_the_real_vllm_writes_what_transformers_writes(tokenizer, monkeypatch, t
     rows, found = data.load_problems(SMALL, "dev", 40), {}
     for use_vllm in (True, False):
         for name, model, _ in evaluation.checkpoints(SMALL, ROOT, "peft", {"sft": tmp_path / "sft" / "adapter"}, use_vllm):
-            samples = evaluation.evaluate(model, tokenizer, rows, SMALL, name, progress=False)
+            samples = evaluation.evaluate(model, tokenizer, rows, SMALL, name)
             found[use_vllm, name] = [(s["completion"], s["tokens"], s["truncated"]) for s in samples]
     for name in ("base", "sft"):
         same = sum(a == b for a, b in zip(found[True, name], found[False, name], strict=True))

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from grpo_lab import figures, report
+from grpo_lab.report import comparisons, summary
 
 
 def grpo_metrics(steps: int = 60) -> pd.DataFrame:
@@ -122,10 +123,7 @@ def test_plot_grpo_takes_the_later_of_two_values_and_joins_the_rows_of_a_step(ru
 # name: (function, file, its text, words of the message)
 BAD_METRICS = {
     "no loss": (figures.plot_sft, "sft_metrics.csv", "step,lr\n1,0.1\n", "no value in a column 'loss'"),
-    "no step": (figures.plot_sft, "sft_metrics.csv", "loss\n1\n", "needs a column 'step'"),
-    "no rows": (figures.plot_sft, "sft_metrics.csv", "step,loss\n", "at least one row"),
-    "nothing at all": (figures.plot_sft, "sft_metrics.csv", "", "not a table of numbers"),
-    "text in a cell": (figures.plot_sft, "sft_metrics.csv", "step,loss\n1,oops\n", "not a table of numbers"),
+    "damaged": (figures.plot_sft, "sft_metrics.csv", "step,loss\n1,oops\n", "not a table of numbers"),
     "nothing to draw": (figures.plot_grpo, "grpo_metrics.csv", "step,loss\n1,1\n", "none of the metrics"),
 }
 
@@ -136,6 +134,34 @@ def test_figures_say_what_is_wrong_with_the_metrics(run, plot, name, text, words
     with pytest.raises(ValueError, match=rf"{name}.*{words}"):
         plot(run)
     assert not (run / "figures").exists()
+
+
+def test_a_value_that_is_not_a_number_leaves_a_gap(run):
+    (run / "sft_metrics.csv").write_text("step,loss\n1,0.3\n2,nan\n3,0.1\n")
+    assert figures.plot_sft(run).axes[0].lines[0].get_xydata().tolist() == [[1, 0.3], [3, 0.1]]
+
+
+def test_a_moving_mean_stands_at_the_middle_of_its_window(run):
+    (run / "sft_metrics.csv").write_text("step,loss\n" + "".join(f"{step},{step % 3}\n" for step in range(1, 13)))
+    pale, smooth = figures.plot_sft(run).axes[0].lines
+    assert len(pale.get_xdata()) == 12 and list(smooth.get_xdata()) == list(range(2, 12))
+    assert list(smooth.get_ydata()) == pytest.approx([1] * 10)
+
+
+@pytest.mark.parametrize("rows", [[{"step": 1.0, "loss": 0.1}], grpo_metrics().assign(reward=2.0).to_dict("records")])
+def test_live_curves_are_drawn_from_rows_and_leave_no_file(rows, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert figures.live_curves(rows).startswith(b"\x89PNG") and not list(tmp_path.iterdir())
+
+
+def test_curves_of_several_runs_share_their_panels(tmp_path):
+    rows = grpo_metrics().assign(reward=range(60)).to_dict("records")
+    figure = figures.compare_curves({"one": rows, "two": rows[:20], "cut off": []})
+    assert titles(figure) == ["Held-out accuracy (dev, greedy)", "Reward", "Completion length"]
+    assert [len(line.get_xdata()) for line in figure.axes[1].lines] == [60, 20, 0]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["one", "two", "cut off"]
+    with pytest.raises(ValueError, match="None of these runs logged any of eval_accuracy"):
+        figures.compare_curves({"one": [{"step": 1.0}]})
 
 
 # --- Evaluation --------------------------------------------------------------
@@ -151,20 +177,20 @@ def test_plot_accuracy_draws_the_measured_shares(run):
 def test_plot_outcomes_draws_every_share(run):
     figure = figures.plot_outcomes(run)
     bars = figure.axes[0].containers  # one a segment
-    expected = [count / N for name in ("base", "sft", "grpo") for count in report.outcomes(samples(name)).values()]
+    expected = [count / N for name in ("base", "sft", "grpo") for count in summary.outcomes(samples(name)).values()]
     assert [bar.patches[0].get_width() for bar in bars] == pytest.approx(expected)
     named = [f"{100 * share:.1f}" for share in expected if share >= 0.04]
     assert texts(figure.axes[0]) == named
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(report.OUTCOMES)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(summary.OUTCOMES)
 
 
 def test_plot_outcomes_leaves_out_of_the_legend_what_never_happened(run):
     for name in ("base", "sft", "grpo"):
         rows = [row | {"truncated": False, "flags": []} for row in samples(name)]
         write_samples(run, name, rows)
-    counts = sum((Counter(report.outcomes(report.samples_of(run, name))) for name in RIGHT if name != "base-chat"), Counter())
+    counts = sum((Counter(summary.outcomes(report.samples_of(run, name))) for name in RIGHT if name != "base-chat"), Counter())
     legend = [text.get_text() for text in figures.plot_outcomes(run).legends[0].get_texts()]
-    assert legend == [name for name in report.OUTCOMES if counts[name]]
+    assert legend == [name for name in summary.OUTCOMES if counts[name]]
     assert {"truncated", "degenerate", "right with a flag"}.isdisjoint(legend)
 
 
@@ -193,7 +219,7 @@ def test_plot_gain_writes_the_points_of_the_table_and_leaves_out_what_is_0(run):
     expected = []
     sides = [samples(name) for name in ("base", "sft", "grpo")]
     for before, after in zip(sides, sides[1:], strict=False):
-        expected += [f"{float(part.points):+.1f}" for part in report.decompose(before, after) if part.net]
+        expected += [f"{float(part.points):+.1f}" for part in comparisons.decompose(before, after) if part.net]
     shown = texts(figures.plot_gain(run).axes[0])
     assert [text for text in shown if not text.endswith("%")] == expected
     assert [text for text in shown if text.endswith("%")] == ["30.0%", "60.0%", "65.0%"]

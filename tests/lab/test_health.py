@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from made_up_log import ILL, made_up_log
 
-from grpo_lab.health import diagnose, read_metrics
+from grpo_lab.health import diagnose
+from grpo_lab.records import read_metrics
 
 RESULTS = Path(__file__).parents[2] / "results"
 
@@ -46,9 +47,5 @@ def test_the_reference_run_is_healthy():
     assert len(rows) > 20 and diagnose(rows) == []
 
 
-def test_a_metrics_file_that_is_damaged_or_missing(tmp_path):
-    assert read_metrics(tmp_path / "none.csv") == [] and diagnose([]) == []
-    path = tmp_path / "grpo_metrics.csv"
-    path.write_text("step,loss,grad_norm\n4,0.1,\n8,x,0.2\n")
-    rows = read_metrics(path)
-    assert rows[0] == {"step": 4.0, "loss": 0.1} and [illness.name for illness in diagnose(rows)] == ["not a number"]
+def test_a_run_that_has_just_begun_is_healthy():
+    assert diagnose([]) == []

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from fractions import Fraction
 from itertools import pairwise
 
@@ -14,8 +13,7 @@ from made_up_run import well_formed, write_samples
 from readme import readme_block, update_readme
 
 from grpo_lab import report
-from grpo_lab.report import comparisons, summary, tables
-from grpo_lab.report.samples import FIELDS, has_part, optional_samples
+from grpo_lab.report import comparisons, seeds, summary, tables
 from grpo_math.answers import UNANSWERABLE
 from grpo_math.stats import cluster_interval, holm, paired_bootstrap, paired_difference, sign_flip, wilson_interval
 
@@ -98,96 +96,11 @@ def verdicts_csv(tmp_path):
     return path
 
 
-# --- Samples -----------------------------------------------------------------
-
-
-def test_read_samples_gives_back_what_was_written(run):
-    assert set(sample(0)) == set(FIELDS)
-    assert report.read_samples(run / "samples" / "sft.jsonl") == samples("sft")
-
-
-def test_read_samples_passes_over_blank_lines(tmp_path):
-    path = tmp_path / "x.jsonl"
-    path.write_text(f"\n{json.dumps(sample(1))}\n\n{json.dumps(sample(2))}\n")
-    assert report.read_samples(path) == [sample(1), sample(2)]
-
-
-def test_read_samples_sees_a_changed_file_and_not_what_a_caller_does_to_its_rows(tmp_path):
-    path = tmp_path / "x.jsonl"
-    path.write_text(json.dumps(sample(1)) + "\n")
-    rows = report.read_samples(path)
-    rows[0]["tokens"] = -1
-    rows.append("more")
-    assert report.read_samples(path) == [sample(1)]
-    path.write_text(json.dumps(sample(2)) + "\n")  # of the same length
-    os.utime(path, ns=(1, 1))
-    assert report.read_samples(path) == [sample(2)]
-
-
-# One value of a wrong type for each field. A number that JSON writes as true or 1.0 is none.
-WRONG_VALUES = {
-    field: value
-    for fields, value in {
-        "id checkpoint question gold completion reason prompt_sha256 setting": None,
-        "extracted_strict extracted_flexible": 12,
-        "correct_strict correct_flexible formatted truncated": "false",
-        "sample claims false_claims ungrounded tokens budget seed": True,
-        "temperature": "0.0",
-        "flags": "H1",
-    }.items()
-    for field in fields.split()
-}
-# name: (second line of the file, words of the message)
-DAMAGED = {
-    "cut off": (json.dumps(sample(1))[:50], "line 2 is damaged"),
-    "not an object": ("[1, 2]", "line 2 .* not a JSON object"),
-    "not UTF-8": (b'{"id": "\xff\xfe"}', "line 2 is damaged"),
-    "length as a float": (json.dumps(sample(1, tokens=11.0)), "line 2 .* 'tokens' holds 11.0"),
-    "verdict as a number": (json.dumps(sample(1, correct_strict=1)), "line 2 .* 'correct_strict' holds 1"),
-    **{f"{f} missing": (json.dumps({k: v for k, v in sample(1).items() if k != f}), f"'{f}' is missing") for f in FIELDS},
-    **{f"{f} wrong": (json.dumps(sample(1, **{f: value})), f"'{f}' holds ") for f, value in WRONG_VALUES.items()},
-}
-
-
-def test_every_field_has_a_wrong_value():
-    assert set(WRONG_VALUES) == set(FIELDS)
-
-
-@pytest.mark.parametrize(("line", "words"), DAMAGED.values(), ids=DAMAGED)
-def test_read_samples_names_file_and_line_of_a_damaged_row(tmp_path, line, words):
-    path = tmp_path / "sft.jsonl"
-    line = line if isinstance(line, bytes) else line.encode()
-    path.write_bytes(json.dumps(sample(0)).encode() + b"\n" + line + b"\n")
-    with pytest.raises(ValueError, match=r"sft\.jsonl, line 2 is damaged.*Make the file again") as error:
-        report.read_samples(path)
-    assert error.match(words)
-
-
-def test_read_samples_says_what_to_run(tmp_path):
-    with pytest.raises(FileNotFoundError, match="run notebooks/03_Inference_and_Evaluation.ipynb"):
-        report.read_samples(tmp_path / "none.jsonl")
-    (tmp_path / "empty.jsonl").touch()
-    with pytest.raises(ValueError, match="holds no samples"):
-        report.read_samples(tmp_path / "empty.jsonl")
-
-
-def test_the_parts_of_a_run(full_run):
-    assert report.checkpoints_of(full_run) == ("base", "sft", "grpo")
-    assert has_part(full_run, "twins-sft") and not has_part(full_run, "longer-sft")
-    assert optional_samples(full_run, "longer-sft") is None and len(optional_samples(full_run, "longer-base")) == 1
-    (full_run / "samples" / "sft.jsonl").unlink()
-    assert report.checkpoints_of(full_run) == ("base", "grpo")
-    (full_run / "samples" / "grpo.jsonl").unlink()
-    assert report.checkpoints_of(full_run) == ("base", "sft", "grpo")  # so that what is missing is named
-    with pytest.raises(FileNotFoundError, match=r"sft\.jsonl: run notebooks/03"):
-        report.results_table(full_run)
-
-
 # --- One checkpoint ----------------------------------------------------------
 
 
 def test_summarise():
-    found = report.summarise(samples("sft"))
+    found = summary.summarise(samples("sft"))
     expected = {
         "n": N,
         "correct_flexible": 24,
@@ -203,7 +116,7 @@ def test_summarise():
     assert (found["low_strict"], found["high_strict"]) == wilson_interval(18, N)
     assert found.items() >= summary.summarise_audit(samples("sft")).items()
     with pytest.raises(ValueError, match="no samples"):
-        report.summarise([])
+        summary.summarise([])
 
 
 def test_summarise_audit():
@@ -215,7 +128,7 @@ def test_summarise_audit():
     ]
     low, high = wilson_interval(2, 4)
     found = summary.summarise_audit(rows)
-    assert found.pop("outcomes") == report.outcomes(rows)
+    assert found.pop("outcomes") == summary.outcomes(rows)
     assert found == {
         "false_claim_rate": 0.5,  # of four completions two hold one
         "false_claim_rate_low": low,
@@ -255,11 +168,11 @@ OUTCOME_OF = {
 
 @pytest.mark.parametrize(("changes", "outcome"), OUTCOME_OF.values(), ids=OUTCOME_OF)
 def test_the_first_outcome_that_matches_counts(changes, outcome):
-    assert report.outcome_of(sample(0, **(WRONG | changes))) == outcome
+    assert summary.outcome_of(sample(0, **(WRONG | changes))) == outcome
 
 
 def test_every_outcome_can_be_reached():
-    assert {outcome for _, outcome in OUTCOME_OF.values()} == set(report.OUTCOMES)
+    assert {outcome for _, outcome in OUTCOME_OF.values()} == set(summary.OUTCOMES)
 
 
 ROWS = st.builds(
@@ -283,8 +196,8 @@ ROWS = st.builds(
 
 @given(st.lists(ROWS, min_size=1, max_size=30))
 def test_outcomes_add_up_and_the_right_ones_are_the_accuracy(rows):
-    counts = report.outcomes(rows)
-    assert list(counts) == list(report.OUTCOMES) and sum(counts.values()) == len(rows)
+    counts = summary.outcomes(rows)
+    assert list(counts) == list(summary.OUTCOMES) and sum(counts.values()) == len(rows)
     assert counts["right and clean"] + counts["right with a flag"] == sum(row["correct_flexible"] for row in rows)
 
 
@@ -393,19 +306,18 @@ def test_summarise_checkpoint_holds_what_was_measured(full_run, run):
 
 
 def test_a_bare_run_has_greedy_numbers_alone(run):
-    assert report.summarise_checkpoint(run, "sft") == report.summarise(samples("sft"))
+    assert report.summarise_checkpoint(run, "sft") == summary.summarise(samples("sft"))
 
 
 # --- Two checkpoints ---------------------------------------------------------
 
 
-def test_compare_pairs_by_id_not_by_place():
-    before, after = samples("base"), samples("sft")
-    result = report.compare(before, after[::-1])
-    for extraction in ("flexible", "strict"):
-        key = f"correct_{extraction}"
-        assert result[extraction] == paired_difference([r[key] for r in before], [r[key] for r in after])
-    assert (result["flexible"].gained, result["flexible"].lost) == (16, 4)
+def test_sides_are_paired_by_id_not_by_place(run):
+    found = comparisons.compare_checkpoints(run)
+    write_samples(run, "sft", samples("sft")[::-1])
+    assert comparisons.compare_checkpoints(run) == found
+    assert (found[0].difference.gained, found[0].difference.lost) == (16, 4)
+    assert all(was["id"] == now["id"] for was, now in comparisons.pair_samples(samples("base"), samples("sft")[::-1]))
 
 
 def test_changed_samples_are_all_samples_once():
@@ -424,16 +336,16 @@ UNPAIRED = {
 }
 
 
-@pytest.mark.parametrize("function", [report.compare, report.changed_samples, report.decompose])
+@pytest.mark.parametrize("function", [comparisons.pair_samples, report.changed_samples, comparisons.decompose])
 @pytest.mark.parametrize(("after", "words"), UNPAIRED.values(), ids=UNPAIRED)
 def test_paired_functions_refuse_other_problems(function, after, words):
     with pytest.raises(ValueError, match=words):
         function(samples("base"), after)
 
 
-@pytest.mark.parametrize("measure", [report.is_right, report.has_false_claim])
+@pytest.mark.parametrize("measure", [comparisons.is_right, comparisons.has_false_claim])
 def test_compare_checkpoints_adjusts_for_its_three_pairs(run, measure):
-    found = report.compare_checkpoints(run, measure)
+    found = comparisons.compare_checkpoints(run, measure)
     assert [(c.before, c.after) for c in found] == [("base", "sft"), ("sft", "grpo"), ("base", "grpo")]
     measured = {part: [measure(row) for row in samples(part)] for part in report.CHECKPOINTS}
     differences = [paired_difference(measured[c.before], measured[c.after]) for c in found]
@@ -444,16 +356,16 @@ def test_compare_checkpoints_adjusts_for_its_three_pairs(run, measure):
 
 
 def test_twins_are_compared_where_they_were_measured(full_run):
-    found = report.compare_checkpoints(full_run, prefix="twins-")
+    found = comparisons.compare_checkpoints(full_run, prefix="twins-")
     assert [(c.before, c.after, c.difference.difference) for c in found] == [
         ("base", "sft", 0.75),
         ("sft", "grpo", -0.35),
         ("base", "grpo", 0.4),
     ]
     (full_run / "samples" / "twins-base.jsonl").unlink()
-    assert [(c.before, c.after) for c in report.compare_checkpoints(full_run, prefix="twins-")] == [("sft", "grpo")]
+    assert [(c.before, c.after) for c in comparisons.compare_checkpoints(full_run, prefix="twins-")] == [("sft", "grpo")]
     (full_run / "samples" / "twins-grpo.jsonl").unlink()
-    assert report.compare_checkpoints(full_run, prefix="twins-") == []
+    assert comparisons.compare_checkpoints(full_run, prefix="twins-") == []
 
 
 # name: (right in the others' prompt, the part that stands for the base)
@@ -468,8 +380,9 @@ BASES = {
 def test_the_base_stands_for_its_better_prompt(run, right, part):
     rows = [sample(n, "base-chat", correct_flexible=n in right) for n in range(N)]
     write_samples(run, "base-chat", rows)
-    assert report.best_base(run) == (rows if part == "base-chat" else samples("base"))
-    found = {c.before: c for c in report.compare_checkpoints(run)}
+    best = comparisons.best_samples(run)
+    assert list(best) == [part, "sft", "grpo"] and best[part] == (rows if part == "base-chat" else samples("base"))
+    found = {c.before: c for c in comparisons.compare_checkpoints(run)}
     assert part in found and found[part].comparable == (part == "base-chat")
     label = report.label_of(part)
     assert f"- **{label} → + SFT**: " in report.results_markdown(run)
@@ -509,8 +422,8 @@ def test_improved_and_reduced_are_earned(tmp_path_factory, verdicts, changes, fa
     for part, side, more in zip(("base", "grpo"), sides, (changes, {}), strict=True):
         given_rows = [sample(n, "sft", correct_flexible=r, false_claims=int(not r)) for n, r in enumerate(side)]
         write_samples(folder, part, [*given_rows[:-1], given_rows[-1] | more])
-    measure = report.has_false_claim if false_claims else report.is_right
-    (comparison,) = report.compare_checkpoints(folder, measure)
+    measure = comparisons.has_false_claim if false_claims else comparisons.is_right
+    (comparison,) = comparisons.compare_checkpoints(folder, measure)
     d = comparison.difference
     spoken = comparison.verdict("raised", "reduced") if false_claims else comparison.verdict()
     clear = d.low > 0 or d.high < 0
@@ -538,12 +451,12 @@ def test_compare_sampled(full_run):
 @given(st.lists(st.tuples(ROWS, ROWS), min_size=1, max_size=40))
 def test_the_parts_of_a_gain_sum_exactly_to_it(pairs):
     before, after = ([row | {"id": str(n)} for n, row in enumerate(side)] for side in zip(*pairs))
-    parts = report.decompose(before, after[::-1])
+    parts = comparisons.decompose(before, after[::-1])
     gained, lost = (sum(part.gained for part in parts), sum(part.lost for part in parts))
     moved = sum(row["correct_flexible"] for row in after) - sum(row["correct_flexible"] for row in before)
     assert sum(part.points for part in parts) == Fraction(100 * moved, len(pairs)) and gained - lost == moved
-    difference = report.compare(before, after)["flexible"]
-    assert (difference.gained, difference.lost) == (gained, lost)
+    changed = report.changed_samples(before, after)
+    assert (len(changed["solved"]), len(changed["broken"])) == (gained, lost)
 
 
 # name: (what was wrong with the wrong sample, the cause)
@@ -560,8 +473,8 @@ CAUSE_OF = {
 @pytest.mark.parametrize(("wrong", "cause"), CAUSE_OF.values(), ids=CAUSE_OF)
 def test_the_cause_is_what_was_wrong_with_the_wrong_sample(wrong, cause):
     right, bad = [sample(1, correct_flexible=True)], [sample(1, **{"correct_flexible": False, "false_claims": 0} | wrong)]
-    assert [(p.cause, p.gained, p.lost) for p in report.decompose(bad, right) if p.net] == [(cause, 1, 0)]
-    assert [(p.cause, p.gained, p.lost) for p in report.decompose(right, bad) if p.net] == [(cause, 0, 1)]
+    assert [(p.cause, p.gained, p.lost) for p in comparisons.decompose(bad, right) if p.net] == [(cause, 1, 0)]
+    assert [(p.cause, p.gained, p.lost) for p in comparisons.decompose(right, bad) if p.net] == [(cause, 0, 1)]
 
 
 # --- Tables ------------------------------------------------------------------
@@ -593,7 +506,7 @@ def test_a_run_without_sft_compares_base_and_grpo(run):
     assert list(report.results_table(run)["checkpoint"]) == ["base (own prompt)", "+ GRPO"]
     assert report.results_markdown(run).count("\n- **") == 2  # by accuracy and by false claims
     assert list(report.gain_table(run)) == ["cause", "base (own prompt) → + GRPO"]
-    assert list(report.outcomes_table(run)) == ["outcome", "base (own prompt)", "+ GRPO"]
+    assert list(tables.outcomes_table(run)) == ["outcome", "base (own prompt)", "+ GRPO"]
     assert list(report.save_summary(run)) == ["base", "grpo"]
 
 
@@ -683,8 +596,8 @@ def test_gain_table(run):
 
 
 def test_outcomes_table(run):
-    table = report.outcomes_table(run).set_index("outcome")
-    assert list(table.index) == list(report.OUTCOMES)
+    table = tables.outcomes_table(run).set_index("outcome")
+    assert list(table.index) == list(summary.OUTCOMES)
     assert list(table) == ["base (own prompt)", "+ SFT", "+ GRPO"]
     assert table.loc["right and clean", "+ SFT"] == "60.0%"
     assert table.loc["truncated", "+ SFT"] == "2.5%"
@@ -787,7 +700,7 @@ def test_every_markdown_table_has_as_many_cells_in_every_line(full_run):
 
 
 def test_seeds_table(verdicts_csv):
-    table = report.seeds_table(verdicts_csv)
+    table = seeds.seeds_table(verdicts_csv)
     assert list(table.columns) == ["seed", "base", "+ SFT (to base)", "+ GRPO (to + SFT)", "in the format after GRPO"]
     assert list(table.iloc[0]) == [
         "0",
@@ -837,12 +750,12 @@ BAD_VERDICTS = {
 def test_seeds_table_says_what_is_wrong(tmp_path, text, words):
     (tmp_path / "v.csv").write_text(text)
     with pytest.raises(ValueError, match=words):
-        report.seeds_table(tmp_path / "v.csv")
+        seeds.seeds_table(tmp_path / "v.csv")
 
 
 def test_seeds_table_without_a_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="no verdicts"):
-        report.seeds_table(tmp_path / "none.csv")
+        seeds.seeds_table(tmp_path / "none.csv")
 
 
 # --- README ------------------------------------------------------------------
@@ -895,4 +808,4 @@ def test_refusals_of_several_seeds(tmp_path):
     assert lines[3] == "| 1 | 25.0% | 0.0% | 100.0% | 100.0% | 100.0% (+0.0, p = 1.000) |"
     assert lines[4] == "| mean | 37.5% | 0.0% | 87.5% | 87.5% | 75.0% (-12.5) |"
     with pytest.raises(FileNotFoundError, match="run `make seeds` first"):
-        report.refusals_table(tmp_path / "none")
+        seeds.refusals_table(tmp_path / "none")

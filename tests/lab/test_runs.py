@@ -82,12 +82,24 @@ def test_a_stage_is_not_continued_under_other_settings(tmp_path):
     assert json.loads((tmp_path / "sft_config.json").read_text())["settings"]["seed"] == 1
 
 
-def test_stage_clock_keeps_one_row_a_stage(tmp_path):
-    for _ in range(2):
-        with runs.stage_clock(tmp_path, "sft"):
-            sum(range(10**6))
-    with runs.stage_clock(tmp_path, "grpo"):
-        pass
-    rows = runs.read_stages(tmp_path)
-    assert [row["stage"] for row in rows] == ["sft", "grpo"]
-    assert all(float(row["peak_memory_mb"]) > 1 and float(row["wall_s"]) >= 0 for row in rows)
+def test_the_clock_of_a_stage_that_goes_on_adds_to_what_it_took_before(tmp_path):
+    def spend(stage, seconds):
+        clock = runs.StageClock(tmp_path, stage)
+        clock.wall -= seconds
+        clock.save()
+        return {row["stage"]: round(float(row["wall_s"])) for row in runs.read_stages(tmp_path)}
+
+    assert spend("sft", 100) == {"sft": 100}
+    assert spend("sft", 20) == {"sft": 20}, "begun afresh: nothing was kept"
+    make_checkpoint(tmp_path / "sft", 10)
+    assert spend("sft", 30) == {"sft": 50}
+    assert spend("evaluation", 5) == {"sft": 50, "evaluation": 5}
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / "base.jsonl.part").touch()
+    assert spend("evaluation", 7) == {"sft": 50, "evaluation": 12}
+    assert all(int(row["peak_memory_mb"]) > 1 and float(row["cpu_s"]) >= 0 for row in runs.read_stages(tmp_path))
+
+
+def test_a_machine_without_git_has_an_unknown_commit(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert runs.describe_environment()["commit"] == "unknown"

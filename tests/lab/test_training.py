@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import importlib.util
-import json
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +11,9 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from grpo_lab import data, evaluation, models, recipes, runs, training
+from grpo_lab import data, evaluation, lab, models, recipes, records, runs, training
 from grpo_lab.hosts import Device
+from grpo_lab.mirror import open_mirror
 from grpo_lab.recipes import TINY
 from grpo_math import formats, rewards
 
@@ -40,22 +40,56 @@ SMALL = dataclasses.replace(
 )
 
 
-def test_metrics_file_keeps_everything_and_drops_what_a_resumed_run_does_again(tmp_path):
-    path, args = tmp_path / "metrics.csv", SimpleNamespace(output_dir=str(tmp_path))
-    state = SimpleNamespace(global_step=0, max_steps=4)
-    metrics = training.MetricsFile(path, measure=lambda: {"eval_accuracy": 0.5}, every=2)
-    metrics.on_train_begin(args, state, None)
-    for step in (1, 2, 3):
-        state.global_step = step
-        metrics.on_log(args, state, None, logs={"loss": 1.0 / step, "note": "text is not a metric"})
-        metrics.on_step_end(args, state, None)
-    assert [row["eval_accuracy"] for row in rows(path)] == ["0.5", "", "0.5", ""]
-    resumed = training.MetricsFile(path, measure=lambda: {"eval_accuracy": 0.75}, every=2)
-    state.global_step = 2  # the newest checkpoint was step 2: step 3 is done again
-    resumed.on_train_begin(args, state, None)
+def log(state: SimpleNamespace, callback, **logs) -> None:
+    """Log as the trainer does: into its own history first, then to the callbacks."""
+    state.log_history.append({**logs, "step": state.global_step})
+    callback.on_log(None, state, None, logs=logs)
+
+
+def make_metrics(folder: Path, accuracy: float) -> training.Metrics:
+    measured = {"eval_accuracy": accuracy, "eval_low": accuracy - 0.1, "eval_high": accuracy + 0.1}
+    return training.Metrics(folder / "metrics.csv", Told(), runs.StageClock(folder, "grpo"), lambda: measured, every=2)
+
+
+class Told(SimpleNamespace):
+    """A tracker that keeps what it is told."""
+
+    def log(self, values, step):
+        self.__dict__.setdefault("rows", []).append((step, values))
+
+
+def test_the_metrics_file_is_the_trainers_log_with_dev_accuracy_also_after_a_cut(tmp_path):
+    state = SimpleNamespace(global_step=0, max_steps=4, log_history=[], is_world_process_zero=True)
+    metrics = make_metrics(tmp_path, 0.5)
+    metrics.on_train_begin(None, state, None)
+    for state.global_step in (1, 2, 3):
+        metrics.on_step_end(None, state, None)
+        log(state, metrics, loss=1.0 / state.global_step, note="text is not a metric")
+    assert [row["eval_accuracy"] for row in rows(tmp_path / "metrics.csv")] == ["0.5", "", "0.5", ""]
+    assert "note" not in rows(tmp_path / "metrics.csv")[1]
+    assert metrics.tracker.rows[1] == (2, {"eval/accuracy": 0.5, "eval/low": 0.4, "eval/high": 0.6})
+
+    checkpoint = [entry for entry in state.log_history if entry["step"] <= 2]  # the newest one: step 3 is done again
+    state = SimpleNamespace(global_step=2, max_steps=4, log_history=checkpoint, is_world_process_zero=True)
+    resumed = make_metrics(tmp_path, 0.75)
+    resumed.on_train_begin(None, state, None)
     state.global_step = 3
-    resumed.on_log(args, state, None, logs={"loss": 9.0})
-    assert [row["step"] for row in rows(path)] == ["0", "1", "2", "3"] and rows(path)[3]["loss"] == "9.0"
+    log(state, resumed, loss=9.0)
+    found = rows(tmp_path / "metrics.csv")
+    assert [row["step"] for row in found] == ["0", "1", "2", "3"] and found[3]["loss"] == "9.0"
+    assert found[2]["eval_accuracy"] == "0.5", "what was measured before the cut"
+
+
+def test_a_cut_in_the_middle_of_a_write_loses_no_row(tmp_path, monkeypatch):
+    runs.write_csv(tmp_path / "metrics.csv", [{"step": 1, "loss": 0.5}])
+
+    def cut(self, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", cut)
+    with pytest.raises(KeyboardInterrupt):
+        runs.write_csv(tmp_path / "metrics.csv", [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.25}])
+    assert rows(tmp_path / "metrics.csv") == [{"step": "1", "loss": "0.5"}]
 
 
 def rows(path: Path) -> list[dict]:
@@ -65,9 +99,10 @@ def rows(path: Path) -> list[dict]:
 
 @pytest.mark.parametrize("skipped", [[False, False], [True, True, False], []], ids=["none", "some", "nothing was left to do"])
 def test_updates_that_fp16_skipped_are_counted(skipped):
-    updates, logs = updates_after(skipped), {}
-    updates.on_log(None, None, None, logs=logs)
-    assert logs["skipped_updates"] == updates.skipped == sum(skipped) and updates.applied == len(skipped) - sum(skipped)
+    updates, state = updates_after(skipped), SimpleNamespace(log_history=[{"loss": 1.0}])
+    updates.on_log(None, state, None)
+    assert state.log_history[-1]["skipped_updates"] == updates.skipped == sum(skipped)
+    assert updates.applied == len(skipped) - sum(skipped)
     updates.check()
 
 
@@ -191,20 +226,19 @@ def test_the_prompt_is_a_prefix_of_the_conversation():
     assert tokenizer.pad_token_id != tokenizer.eos_token_id
 
 
-def sft_trainer(model, tokenizer, out: Path):
+def sft_trainer(model, tokenizer, stage: lab.Stage):
     from trl import SFTTrainer
 
-    examples = data.load_sft_examples(SMALL, 0).select_columns(["prompt", "completion"])
     return SFTTrainer(
         model=model,
-        args=training.sft_config(SMALL, SMALL.sft, out, 0),
-        train_dataset=examples,
+        args=training.sft_config(SMALL, SMALL.sft, **stage.trainer_args),
+        train_dataset=data.load_sft_examples(SMALL, 0).select_columns(["prompt", "completion"]),
         processing_class=tokenizer,
-        callbacks=[training.MetricsFile(out / "metrics.csv")],
+        callbacks=stage.watch(),
     )
 
 
-def grpo_trainer(model, tokenizer, out: Path, stop_after: int | None = None):
+def grpo_trainer(model, tokenizer, stage: lab.Stage, stop_after: int | None = None):
     from trl import GRPOTrainer
 
     class Interrupt(TrainerCallback):
@@ -213,60 +247,80 @@ def grpo_trainer(model, tokenizer, out: Path, stop_after: int | None = None):
                 raise KeyboardInterrupt
 
     fmt = formats.get_format("tags")
-    rollouts = training.Rollouts(out, fmt, tokenizer)
+    recorder = training.Recorder(rewards.reward_set(fmt), fmt, tokenizer)
     return GRPOTrainer(
         model=model,
-        reward_funcs=rollouts.record(rewards.reward_set(fmt)),
-        args=training.grpo_config(SMALL, out, 0),
-        train_dataset=data.load_problems(SMALL, "grpo", 8),
+        reward_funcs=recorder.functions,
+        args=training.grpo_config(SMALL, **stage.trainer_args),
+        train_dataset=data.load_problems(SMALL, "grpo", SMALL.grpo.rollouts * SMALL.grpo.prompts_per_rollout),
         processing_class=tokenizer,
-        callbacks=[rollouts, training.MetricsFile(out / "metrics.csv"), training.Live(out, rollouts), Interrupt()],
+        callbacks=[*stage.watch(recorder, lambda: {"eval_accuracy": 0.5}, lambda rows, latest: ""), Interrupt()],
     )
 
 
+@pytest.fixture
+def open_lab(tmp_path):
+    """The small recipe in a folder of its own, by either backend, without a mirror or a tracker."""
+
+    def open_it(backend: str) -> lab.Lab:
+        runs.choose_backend(backend)
+        mirror = open_mirror("none", tmp_path, "local")
+        return lab.Lab(SMALL, tmp_path, ROOT, 0, backend, mirror, "none", use_vllm=False)
+
+    return open_it
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_every_stage_trains_saves_resumes_and_loads(backend, tmp_path, capsys):
-    runs.choose_backend(backend)
-    for stage in ("sft", "grpo"):
-        (tmp_path / stage).mkdir()
+def test_every_stage_trains_saves_resumes_and_loads(backend, open_lab, capsys):
+    here = open_lab(backend)
     base, tokenizer = models.load_base(SMALL, ROOT, backend)
     model = models.add_adapter(base, SMALL.lora, backend, seed=0)
-    training.train(sft_trainer(model, tokenizer, tmp_path / "sft"), tmp_path / "sft")
-    models.save_adapter(model, tokenizer, tmp_path / "sft" / "adapter")
+    with here.stage("sft") as stage:
+        assert stage.train(sft_trainer(model, tokenizer, stage)).learned
 
     trained = lora_weights(model)
-    model = models.load_adapter(models.load_base(SMALL, ROOT, backend)[0], tmp_path / "sft" / "adapter", trainable=True)
+    model = models.load_adapter(models.load_base(SMALL, ROOT, backend)[0], here.adapter("sft"), trainable=True)
     torch.testing.assert_close(lora_weights(model), trained)
-    with pytest.raises(KeyboardInterrupt):  # a session that ends half-way
-        training.train(grpo_trainer(model, tokenizer, tmp_path / "grpo", stop_after=1), tmp_path / "grpo")
-    trainer = grpo_trainer(model, tokenizer, tmp_path / "grpo")
-    training.train(trainer, tmp_path / "grpo")
+    with pytest.raises(KeyboardInterrupt), here.stage("grpo") as stage:  # a session that ends half-way
+        stage.train(grpo_trainer(model, tokenizer, stage, stop_after=1))
+    spent = {row["stage"]: float(row["wall_s"]) for row in runs.read_stages(here.run)}
+    with here.stage("grpo") as stage:
+        trainer = grpo_trainer(model, tokenizer, stage)
+        stage.train(trainer)
     assert "continuing from grpo/checkpoint-1" in capsys.readouterr().out
-    logged = rows(tmp_path / "grpo" / "metrics.csv")
-    assert trainer.state.global_step == 2 and [row["step"] for row in logged] == ["1", "2"]
-    for step, row in enumerate(logged, start=1):
-        assert_kept(tmp_path / "grpo" / "completions" / f"step-{step:05}.jsonl", row)
-    assert not trainer.args.report_to
+    assert {row["stage"]: float(row["wall_s"]) for row in runs.read_stages(here.run)}["grpo"] > spent["grpo"], "both sessions"
+    logged = records.read_metrics(here.run / "grpo_metrics.csv")
+    assert trainer.state.global_step == 2 and [row["step"] for row in logged] == [0, 1, 2]
+    kept = records.read_completions(here.run)
+    for row in logged[1:]:
+        assert_kept([completion for completion in kept if completion["step"] == row["step"]], row)
+    assert not trainer.args.report_to and here.adapter("grpo").is_dir()
+    with here.stage("grpo") as stage:  # run again, when all is done
+        stage.train(grpo_trainer(model, tokenizer, stage))
+    assert records.read_completions(here.run) == kept and records.read_metrics(here.run / "grpo_metrics.csv")[:-1] == logged[:-1]
 
-    samples = evaluation.evaluate(model, tokenizer, data.load_problems(SMALL, "dev", 3), SMALL, "grpo", progress=False)
+    samples = evaluation.evaluate(model, tokenizer, data.load_problems(SMALL, "dev", 3), SMALL, "grpo")
     assert len(samples) == 3 and all(0 < s["tokens"] <= 40 for s in samples)
 
 
-def assert_kept(path: Path, logged: dict[str, str]) -> None:
-    """The completions of a logged step are those that were paid: TRL's own means follow from the rows."""
-    kept = [json.loads(line) for line in path.read_text().splitlines()]
+def assert_kept(kept: list[dict], logged: dict[str, float]) -> None:
+    """The completions of a logged step are those that were paid: TRL's own means and advantages follow from the rows."""
     assert len(kept) == 8 and [row["group"] for row in kept] == [0] * 4 + [1] * 4
+    texts, golds = [row["completion"][-1]["content"] for row in kept], [row["gold"] for row in kept]
     for name, function in (("correctness", rewards.correctness), ("exact_format", rewards.exact_format)):
-        paid = [row["rewards"][name] for row in kept]
-        assert paid == function(formats.get_format("tags"))([r["completion"] for r in kept], answer=[r["gold"] for r in kept])
-        assert sum(paid) / 8 == pytest.approx(float(logged[f"rewards/{name}/mean"]), abs=1e-5)
-    assert sum(row["reward"] for row in kept) / 8 == pytest.approx(float(logged["reward"]), abs=1e-5)
-    assert sum(row["tokens"] for row in kept) / 8 == pytest.approx(float(logged["completions/mean_length"]))
-    assert sum(row["truncated"] for row in kept) / 8 == pytest.approx(float(logged["completions/clipped_ratio"]))
-    assert sum(row["tokens"] for row in kept) == float(logged["tokens/generated"])
-    assert sum("H1" in row["flags"] for row in kept) / 8 == pytest.approx(float(logged["audit/false_claims"]))
-    phases = [float(logged[f"time/{phase}"]) for phase in ("generate", "reward", "update")]
-    assert all(seconds >= 0 for seconds in phases) and phases[0] > phases[1]
+        paid = [row[name] for row in kept]
+        assert paid == function(formats.get_format("tags"))(texts, answer=golds)
+        assert sum(paid) / 8 == pytest.approx(logged[f"rewards/{name}/mean"], abs=1e-5)
+    assert sum(row["reward"] for row in kept) / 8 == pytest.approx(logged["reward"], abs=1e-5)
+    for group in (0, 1):
+        members = [row for row in kept if row["group"] == group]
+        mean = sum(row["reward"] for row in members) / 4
+        assert [row["advantage"] for row in members] == pytest.approx([row["reward"] - mean for row in members], abs=1e-5)
+    assert sum(row["tokens"] for row in kept) / 8 == pytest.approx(logged["completions/mean_length"])
+    assert sum(row["truncated"] for row in kept) / 8 == pytest.approx(logged["completions/clipped_ratio"])
+    assert sum(row["tokens"] for row in kept) == logged["tokens/generated"]
+    assert sum("H1" in row["flags"].split() for row in kept) / 8 == pytest.approx(logged["audit/false_claims"])
+    assert logged["time/generate"] > logged["time/reward"] >= 0
 
 
 def lora_weights(model) -> torch.Tensor:

@@ -1,6 +1,5 @@
 """What is shown of a stage while it trains and what proves that it learned, without a trainer."""
 
-import csv
 from types import SimpleNamespace
 
 import pytest
@@ -8,8 +7,8 @@ import torch
 from made_up_log import ILL, made_up_log
 
 from grpo_lab import figures, show, training
+from grpo_lab.training import watching
 from grpo_lab.training.learning import change_by_layer, fingerprint, lora_scale, trainable_weights
-from grpo_lab.training.live import samples_html
 
 
 def adapter(seed: int, layers: int = 3) -> dict[str, torch.Tensor]:
@@ -56,9 +55,9 @@ def test_a_stage_that_trained_nothing_says_so_in_red(tmp_path, monkeypatch, caps
     nothing = training.Learning("abc", "abc", 4, 0, [])
     assert not nothing.learned and str(nothing).startswith("NOTHING WAS LEARNED: the adapter has the fingerprint abc as before")
     shown = []
-    monkeypatch.setattr(show, "in_notebook", lambda: True)
-    monkeypatch.setattr(show, "display", lambda html: shown.append(html.data))
-    show.say(str(nothing), bad=True)
+    monkeypatch.setattr(watching, "in_notebook", lambda: True)
+    monkeypatch.setattr(watching, "display", lambda html: shown.append(html.data))
+    watching.say(str(nothing), bad=True)
     assert "color:#c00000" in shown[0] and "NOTHING WAS LEARNED" in shown[0] and capsys.readouterr().out == ""
     some = training.Learning("abc", "def", 96, 1, [{"layer": 0, "mlp": 0.5, "self_attn": 0.25}])
     assert str(some) == (
@@ -83,10 +82,11 @@ def test_the_completions_that_are_shown_are_those_that_differ_most():
         completion(1, 3.5, "5 + 7 = 12."),
         completion(1, 0.0, "5 + 7 = 13.<b>"),
     ]
-    html = samples_html(rows)
-    assert html.index("reward 3.5") < html.index("reward 0,") and ">a<" not in html
-    assert 'title="false: it is 12">5 + 7 = 13</mark>.&lt;b&gt;' in html and "5 and 7 &lt;b&gt;?" in html
-    assert samples_html([]) == "" and samples_html(rows[:1]).count("<pre") == 1
+    metrics = made_up_log(steps=3)
+    page = show.live_html(metrics, rows)
+    assert "data:image/png;base64," in page and page.index("reward 3.5") < page.index("reward 0,") and ">a<" not in page
+    assert 'title="false: it is 12">5 + 7 = 13</mark>.&lt;b&gt;' in page and "5 and 7 &lt;b&gt;?" in page
+    assert "<pre" not in show.live_html(metrics, []) and show.live_html(metrics, rows[:1]).count("<pre") == 1
 
 
 class Output:
@@ -99,40 +99,36 @@ class Output:
         self.pages.append(html.data)
 
 
-def write_log(run, log) -> None:
-    columns = list(dict.fromkeys(name for row in log for name in row))
-    with open(run / "grpo_metrics.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(log)
-
-
-def train(run, log, live) -> None:
+def train(log, live) -> None:
     """Log the rows one after another, as a trainer does."""
     state = SimpleNamespace(global_step=0, max_steps=int(log[-1]["step"]))
     live.on_train_begin(None, state, None)
     for n, row in enumerate(log, start=1):
-        write_log(run, log[:n])
+        live.metrics.rows = log[:n]
         state.global_step = int(row["step"])
         live.on_log(None, state, None)
     live.on_train_end(None, state, None)
 
 
+def make_live() -> training.Live:
+    recorder = SimpleNamespace(latest=[{"completion": "12"}])
+    return training.Live(SimpleNamespace(rows=[]), recorder, lambda rows, latest: f"{len(rows)} rows, {latest[0]}", pause=0.0)
+
+
 @pytest.mark.parametrize("name", [None, "cut off"])
-def test_a_notebook_is_redrawn_and_left_clean(name, tmp_path, monkeypatch):
+def test_a_notebook_is_redrawn_and_left_clean(name, monkeypatch):
     shown = []
-    monkeypatch.setattr(training.live, "in_notebook", lambda: True)
-    monkeypatch.setattr(training.live, "display", lambda html, display_id: shown.append(Output(html)) or shown[0])
-    rollouts = SimpleNamespace(latest=[completion(0, 3.0, "12"), completion(0, 0.0, "13")])
-    train(tmp_path, made_up_log(steps=12, **ILL.get(name, {})), training.Live(tmp_path, rollouts, pause=0.0))
+    monkeypatch.setattr(watching, "in_notebook", lambda: True)
+    monkeypatch.setattr(watching, "display", lambda html, display_id: shown.append(Output(html)) or shown[0])
+    train(made_up_log(steps=12, **ILL.get(name, {})), make_live())
     pages = shown[0].pages
     assert len(shown) == 1 and len(pages) == 13 and "Step 4 of 48" in pages[1] and "min left" in pages[1]
-    assert "data:image/png;base64," in pages[1] and "reward 3" in pages[1]
+    assert "1 rows, {'completion': '12'}" in pages[1] and "11 rows" in pages[11]
     last = "Cut off." if name else "Nothing in the metrics looks ill."
-    assert last in pages[-1] and "<img" not in pages[-1] and "min left" not in pages[-1]
+    assert last in pages[-1] and "rows" not in pages[-1] and "min left" not in pages[-1]
 
 
-def test_outside_a_notebook_an_illness_is_said_once(tmp_path, capsys):
-    train(tmp_path, made_up_log(**ILL["cut off"]), training.Live(tmp_path, SimpleNamespace(latest=[])))
+def test_outside_a_notebook_an_illness_is_said_once(capsys):
+    train(made_up_log(**ILL["cut off"]), make_live())
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 and lines[0].startswith("step ") and "were cut off at the token limit" in lines[0]

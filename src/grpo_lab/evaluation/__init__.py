@@ -6,7 +6,7 @@ The parts: `plan` writes down what will be measured, `checkpoints` loads one mod
 
 from grpo_lab.evaluation.checkpoints import checkpoints
 from grpo_lab.evaluation.generation import Completion, Decoding, TransformersGenerator, VllmEngine, VllmGenerator
-from grpo_lab.evaluation.measuring import OWN_PROMPTS, accuracy_probe, evaluate, grade, measure, render_prompts, write_samples
+from grpo_lab.evaluation.measuring import OWN_PROMPTS, accuracy_probe, evaluate, grade, measure, render_prompts
 from grpo_lab.evaluation.plan import freeze_plan, hash_items
 
 __all__ = [
@@ -24,5 +24,4 @@ __all__ = [
     "hash_items",
     "measure",
     "render_prompts",
-    "write_samples",
 ]

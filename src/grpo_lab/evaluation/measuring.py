@@ -1,12 +1,12 @@
 """Generate, grade, audit: one JSONL row a sample, so that every number can be computed again without the model.
 
-Grading is `answers.is_correct`, the definition of correct that the rewards use. A measurement that was cut short goes on where it
-stopped: finished batches stand in a file beside the final one.
+Grading is `answers.read_completion`, the definition of correct that the rewards use. A measurement that was cut short goes on
+where it stopped: finished batches stand in a file beside the final one.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,10 +14,11 @@ from datasets import Dataset
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from grpo_lab.evaluation.generation import Completion, Decoding, Generator, TransformersGenerator, VllmGenerator
+from grpo_lab.evaluation.generation import Completion, Decoding, TransformersGenerator, VllmGenerator
 from grpo_lab.recipes import Recipe
-from grpo_math.answers import explain, extract_answer, is_correct
-from grpo_math.audit import audit
+from grpo_lab.records import write_jsonl
+from grpo_math.answers import read_completion
+from grpo_math.audit import audit, number_text
 from grpo_math.formats import NEXT_PROBLEM, ReasoningFormat, few_shot_prompt, get_format, plain_prompt, question_prompt
 from grpo_math.stats import wilson_interval
 
@@ -36,24 +37,25 @@ def render_prompts(tokenizer: PreTrainedTokenizerBase, rows: Dataset, style: str
 
 
 def grade(completion: str, question: str, gold: str, fmt: ReasoningFormat, truncated: bool = False) -> dict:
-    """Extracted answers and verdicts, strict (the required form) and flexible (a clearly given answer anywhere).
-
-    Also the reason of the flexible one (see `answers.REASONS`), and the audit's counts: claims that it read, false ones,
-    ungrounded numbers, and its flags.
+    """A completion, read once: extracted answers and verdicts, strict (the required form) and flexible (a clearly given answer
+    anywhere), the reason of the flexible one (see `answers.REASONS`), and the audit: claims that it read, false ones, ungrounded
+    numbers, its flags, and `marks`, a [start, end, true value] for each false claim.
     """
-    verdict = explain(completion, gold, fmt)
-    found = audit(completion, question, verdict.answer, truncated)
+    read = read_completion(completion, gold, fmt)
+    found = audit(completion, question, read.answer, truncated)
+    false = [claim for claim in found.claims if not claim.true]
     return {
-        "extracted_strict": extract_answer(completion, fmt, strict=True),
-        "extracted_flexible": verdict.answer,
-        "correct_strict": bool(is_correct(completion, gold, fmt, strict=True)),
-        "correct_flexible": bool(verdict.correct),
-        "reason": verdict.reason,
-        "formatted": fmt.parse(completion).exact,
+        "extracted_strict": read.strict_answer,
+        "extracted_flexible": read.answer,
+        "correct_strict": bool(read.strict_correct),
+        "correct_flexible": bool(read.correct),
+        "reason": read.reason,
+        "formatted": read.exact,
         "claims": len(found.claims),
-        "false_claims": sum(not claim.true for claim in found.claims),
+        "false_claims": len(false),
         "ungrounded": len(found.ungrounded),
         "flags": list(found.flags),
+        "marks": [[claim.start, claim.end, number_text(claim.exact)] for claim in false],
     }
 
 
@@ -65,7 +67,6 @@ def evaluate(
     checkpoint: str,
     style: str = "chat",
     path: Path | None = None,
-    progress: bool = True,
     decoding: Decoding | None = None,
 ) -> list[dict]:
     """Completions for every row, graded and audited: the samples, in the order of the rows, written to `path` as JSONL if given.
@@ -73,103 +74,79 @@ def evaluate(
     decoding: greedy with the recipe's budget by default. Where `path` or the unfinished file beside it already holds samples of
     the same model, prompts and decoding, they are kept and not drawn again, which is said.
     """
-    generator = (
-        model if isinstance(model, VllmGenerator) else TransformersGenerator(model, tokenizer, recipe.evaluation.batch_size)
-    )
+    # 1. What is wanted: each row `decoding.samples` times, in batches of prompts of like length.
+    generator = model
+    if not isinstance(model, VllmGenerator):
+        generator = TransformersGenerator(model, tokenizer, recipe.evaluation.batch_size)
     decoding = decoding or Decoding(recipe.evaluation.max_completion_length)
     decoding = replace(decoding, stop=NEXT_PROBLEM if style == "few-shot" else None)
     prompts = render_prompts(tokenizer, rows, style)
-    work = _Work(generator, rows, prompts, decoding, get_format(recipe.format), checkpoint)
-    samples = work.run(path, progress)
+    hashes = [_short_hash(prompt) for prompt in prompts]
+    setting = _short_hash(json.dumps([generator.fingerprint, asdict(decoding)]))
+    by_length = sorted(range(len(rows)), key=lambda i: len(prompts[i]))
+    tasks = [(i, k) for i in by_length for k in range(decoding.samples)]
+    batches = [(n, tasks[n : n + generator.batch_size]) for n in range(0, len(tasks), generator.batch_size)]
+
+    # 2. What an earlier pass, finished or not, has drawn in the same setting.
+    samples: dict[tuple[int, int], dict] = {}
+    unfinished = path and path.with_name(f"{path.name}.part")
     if path:
-        write_samples(path, samples)
-        _unfinished(path).unlink(missing_ok=True)
-    return samples
-
-
-def _unfinished(path: Path) -> Path:
-    return path.with_name(f"{path.name}.part")
-
-
-def write_samples(path: Path, samples: Sequence[dict]) -> None:
-    """Write graded completions as JSONL, a row each; the folder is made if needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples))
-
-
-class _Work:
-    """One measurement: every row, `decoding.samples` times, in batches of prompts of like length."""
-
-    def __init__(self, generator: Generator, rows: Dataset, prompts: list[str], decoding: Decoding, fmt, checkpoint: str):
-        self.generator, self.rows, self.prompts, self.decoding = generator, list(rows), prompts, decoding
-        self.fmt, self.checkpoint = fmt, checkpoint
-        setting = json.dumps([generator.fingerprint, asdict(decoding)])
-        self.hashes = [hashlib.sha256(prompt.encode()).hexdigest()[:16] for prompt in prompts]
-        self.setting = hashlib.sha256(setting.encode()).hexdigest()[:16]
-
-    def run(self, path: Path | None, progress: bool) -> list[dict]:
-        tasks = [(i, k) for i in sorted(range(len(self.rows)), key=self._length) for k in range(self.decoding.samples)]
-        kept = self._kept(path) if path else {}
-        size = self.generator.batch_size
-        batches = [(n, tasks[n : n + size]) for n in range(0, len(tasks), size)]
-        missing = [(n, batch) for n, batch in batches if not kept.keys() >= set(batch)]
-        if kept:
-            print(f"{self.checkpoint}: {len(kept):,} of {len(tasks):,} samples were there already")
-        name = path.stem if path else self.checkpoint
-        for n, batch in tqdm(missing, desc=name, unit="batch", disable=not progress, leave=False):
-            drawn = self._draw(batch, seed=self.decoding.seed + n)
-            kept |= drawn
-            if path:
-                self._append(path, drawn.values())
-        return [kept[task] for task in sorted(tasks)]
-
-    def _length(self, i: int) -> int:
-        return len(self.prompts[i])
-
-    def _kept(self, path: Path) -> dict[tuple[int, int], dict]:
-        """The samples of an earlier, finished or unfinished pass that are the very ones wanted now, by row and sample number."""
-        places = {(row["id"], digest): i for i, (row, digest) in enumerate(zip(self.rows, self.hashes, strict=True))}
-        kept = {}
-        for sample in (*_readable(path), *_readable(_unfinished(path))):
+        places = {(row["id"], digest): i for i, (row, digest) in enumerate(zip(rows, hashes, strict=True))}
+        for sample in (*_readable(path), *_readable(unfinished)):
             i = places.get((sample.get("id"), sample.get("prompt_sha256")))
-            if i is not None and sample.get("setting") == self.setting:
-                kept[i, sample["sample"]] = sample
-        return kept
+            if i is not None and sample.get("setting") == setting:
+                samples[i, sample["sample"]] = sample
+        if samples:
+            print(f"{checkpoint}: {len(samples):,} of {len(tasks):,} samples were there already")
 
-    def _draw(self, batch: list[tuple[int, int]], seed: int) -> dict[tuple[int, int], dict]:
-        completions = self.generator([self.prompts[i] for i, _ in batch], self.decoding, seed)
-        return {task: self._sample(*task, completion) for task, completion in zip(batch, completions, strict=True)}
+    # 3. Draw, grade and keep what is missing, a batch at a time.
+    fmt, items = get_format(recipe.format), list(rows)
 
-    def _sample(self, i: int, k: int, completion: Completion) -> dict:
-        row = self.rows[i]
-        question = row["prompt"][-1]["content"]
+    def graded(i: int, k: int, completion: Completion) -> dict:
+        question, gold = items[i]["prompt"][-1]["content"], items[i]["answer"]
         return {
-            "id": row["id"],
-            "checkpoint": self.checkpoint,
+            "id": items[i]["id"],
+            "checkpoint": checkpoint,
             "sample": k,
             "question": question,
-            "gold": row["answer"],
+            "gold": gold,
             "completion": completion.text,
-            **grade(completion.text, question, row["answer"], self.fmt, completion.truncated),
+            **grade(completion.text, question, gold, fmt, completion.truncated),
             "truncated": completion.truncated,
             "tokens": completion.tokens,
-            "budget": self.decoding.max_new_tokens,
-            "temperature": self.decoding.temperature,
-            "prompt_sha256": self.hashes[i],
-            "setting": self.setting,
-            "seed": self.decoding.seed,
+            "budget": decoding.max_new_tokens,
+            "temperature": decoding.temperature,
+            "prompt_sha256": hashes[i],
+            "setting": setting,
+            "seed": decoding.seed,
         }
 
-    def _append(self, path: Path, samples) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(_unfinished(path), "a") as file:
-            file.writelines(json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples)
+    missing = [(n, batch) for n, batch in batches if not samples.keys() >= set(batch)]
+    for n, batch in tqdm(missing, desc=path and path.stem, unit="batch", disable=path is None, leave=False):
+        completions = generator([prompts[i] for i, _ in batch], decoding, decoding.seed + n)
+        drawn = {task: graded(*task, completion) for task, completion in zip(batch, completions, strict=True)}
+        samples |= drawn
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(unfinished, "a", encoding="utf-8") as file:
+                file.writelines(json.dumps(sample, ensure_ascii=False) + "\n" for sample in drawn.values())
+
+    # 4. The whole file, in the order of the rows.
+    ordered = [samples[task] for task in sorted(tasks)]
+    if path:
+        write_jsonl(path, ordered)
+        unfinished.unlink(missing_ok=True)
+    return ordered
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _readable(path: Path) -> Iterator[dict]:
     """The samples in a file, but for a line that was cut off while it was written."""
     if path.is_file():
-        with open(path) as lines:
+        with open(path, encoding="utf-8") as lines:
             for line in lines:
                 try:
                     yield json.loads(line)
@@ -189,7 +166,7 @@ def measure(model, tokenizer, recipe: Recipe, run: Path, checkpoint: str, rows: 
 
     def part(name: str, rows: Dataset, style: str = style, **decoding) -> list[dict]:
         settings = Decoding(**{"max_new_tokens": plan.max_completion_length} | decoding)
-        return evaluate(model, tokenizer, rows, recipe, checkpoint, style, folder / f"{name}.jsonl", True, settings)
+        return evaluate(model, tokenizer, rows, recipe, checkpoint, style, folder / f"{name}.jsonl", settings)
 
     greedy = part(checkpoint, rows)
     if checkpoint == "base":
@@ -209,7 +186,7 @@ def accuracy_probe(model, tokenizer, rows: Dataset, recipe: Recipe) -> Callable[
     """A function that measures greedy flexible accuracy on the rows, with its interval, for a training curve."""
 
     def probe() -> dict[str, float]:
-        samples = evaluate(model, tokenizer, rows, recipe, "probe", progress=False)
+        samples = evaluate(model, tokenizer, rows, recipe, "probe")
         solved = sum(sample["correct_flexible"] for sample in samples)
         low, high = wilson_interval(solved, len(samples))
         return {"eval_accuracy": solved / len(samples), "eval_low": low, "eval_high": high}

@@ -11,10 +11,9 @@ import pandas as pd
 
 import grpo_math
 from grpo_lab.recipes import Recipe, Source, with_unanswerable
-from grpo_lab.report.page import read_plan
-from grpo_lab.report.samples import checkpoints_of, samples_of
+from grpo_lab.records import checkpoints_of, samples_of
 from grpo_lab.report.summary import summarise
-from grpo_lab.report.tables import audit_markdown, gain_table, markdown_table, results_markdown, twins_markdown
+from grpo_lab.report.tables import audit_markdown, gain_table, markdown_table, read_plan, results_markdown, twins_markdown
 from grpo_math.formats import get_format
 
 OURS = "data/"  # base models of this repository stand under it
@@ -26,7 +25,8 @@ OWN_WORLD = "word problems made by grpo-math"
 def write_card(run_dir: Path | str, recipe: Recipe) -> Path:
     """Write `MODEL_CARD.md` in the run folder and return its path.
 
-    recipe: the one that the run was trained with. Raises as `read_samples` and `compare`; ValueError where the plan is damaged.
+    recipe: the one that the run was trained with. Raises as `read_samples` and `pair_samples`, and ValueError where the plan is
+    damaged.
     """
     run = Path(run_dir).resolve()
     recipe = _as_trained(run, recipe)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grpo_lab.report.samples import checkpoints_of, has_part, label_of, optional_samples, samples_of
-from grpo_lab.report.summary import EXTRACTIONS, group_samples
+from grpo_lab.records import checkpoints_of, has_part, label_of, optional_samples, samples_of
+from grpo_lab.report.summary import group_samples
 from grpo_math.stats import (
     GainPart,
     PairedDifference,
@@ -91,15 +91,6 @@ def pair_samples(before: Sequence[dict], after: Sequence[dict]) -> list[tuple[di
     return [(row, second[key]) for key, row in first.items()]
 
 
-def compare(before: Sequence[dict], after: Sequence[dict]) -> dict[str, PairedDifference]:
-    """Two checkpoints on the same problems, paired by id: {"flexible": PairedDifference, "strict": PairedDifference}.
-
-    Raises ValueError where the ids or the gold answers of the sides differ, an id stands twice, or there are no samples.
-    """
-    pairs = pair_samples(before, after)
-    return {name: _difference(pairs, lambda row, name=name: row[f"correct_{name}"]) for name in EXTRACTIONS}
-
-
 def _difference(pairs: list[tuple[dict, dict]], measure: Callable[[dict], bool]) -> PairedDifference:
     return paired_difference([measure(was) for was, _ in pairs], [measure(now) for _, now in pairs])
 
@@ -155,9 +146,12 @@ def best_base_part(run_dir: Path | str) -> str:
     return "base-chat" if sum(map(is_right, chat)) > sum(map(is_right, own)) else "base"
 
 
-def best_base(run_dir: Path | str) -> list[dict]:
-    """The base in the prompt that serves it better: its own, or that of the other checkpoints."""
-    return samples_of(run_dir, best_base_part(run_dir))
+def best_samples(run_dir: Path | str) -> dict[str, list[dict]]:
+    """The rows of each checkpoint by the name of their part, in the order of training; the base in its better prompt.
+
+    So the first key is "base" or "base-chat". Raises as `read_samples`.
+    """
+    return {name: samples_of(run_dir, name) for name in (best_base_part(run_dir), *checkpoints_of(run_dir)[1:])}
 
 
 def decompose(before: Sequence[dict], after: Sequence[dict]) -> list[GainPart]:
@@ -175,7 +169,7 @@ def _causes(row: dict) -> dict:
 def changed_samples(before: Sequence[dict], after: Sequence[dict]) -> dict[str, list[tuple[dict, dict]]]:
     """Pairs of rows (before, after), sorted by what became of the problem under flexible extraction.
 
-    Lists "solved" (wrong, then right), "broken" (right, then wrong), "still_wrong" and "still_right". Raises as `compare`.
+    Lists "solved" (wrong, then right), "broken" (right, then wrong), "still_wrong" and "still_right". Raises as `pair_samples`.
     """
     names = {(False, True): "solved", (True, False): "broken", (False, False): "still_wrong", (True, True): "still_right"}
     lists: dict[str, list[tuple[dict, dict]]] = {name: [] for name in names.values()}

@@ -1,4 +1,7 @@
-"""Several training seeds side by side: one seed compares checkpoints, a claim about the method needs more."""
+"""Several training seeds side by side: one seed compares checkpoints, a claim about the method needs more.
+
+First what each stage gains, then what training does to the refusal of unanswerable problems, and what it costs to keep it.
+"""
 
 from pathlib import Path
 
@@ -71,3 +74,47 @@ def seeds_table(verdicts_csv: Path | str) -> pd.DataFrame:
 def seeds_markdown(verdicts_csv: Path | str) -> str:
     """`seeds_table` as a GitHub Markdown table. Raises the same."""
     return markdown_table(seeds_table(verdicts_csv)) + "\n"
+
+
+def refusals_table(folder: Path | str) -> pd.DataFrame:
+    """One row a training seed, as text to be read; the last row, where there are several, is the mean.
+
+    How often twins are refused after each stage, and the accuracy on answerable problems after GRPO without and with unanswerable
+    prompts, with their difference in points and exact McNemar p. Reads `refusals.csv` and `verdicts-mix.csv`, which `make seeds`
+    writes. Raises FileNotFoundError.
+    """
+    frames = []
+    for path in (Path(folder) / "refusals.csv", Path(folder) / "verdicts-mix.csv"):
+        if not path.is_file():
+            raise FileNotFoundError(f"There are no verdicts of several seeds at {path}: run `make seeds` first.")
+        frames.append(pd.read_csv(path, dtype={"id": str}))
+    twins, verdicts = frames
+    seeds = [name.removeprefix("mix-") for name in verdicts.columns if name.startswith("mix-")]
+    rows, lines = [], []
+    for seed in seeds:
+        plain, mix = verdicts[f"grpo-{seed}"], verdicts[f"mix-{seed}"]
+        change = paired_difference(plain.tolist(), mix.tolist())
+        refused = [twins[f"{stage}-{seed}"].mean() for stage in ("sft", "grpo", "mix")]
+        rows.append([*refused, plain.mean(), mix.mean(), change.difference])
+        lines.append(_refusals_row(seed, rows[-1], f", {p_text(change.p_value)}"))
+    if len(seeds) > 1:
+        lines.append(_refusals_row("mean", pd.DataFrame(rows).mean().tolist()))
+    return pd.DataFrame(lines)
+
+
+def _refusals_row(seed: str, values: list[float], p_value: str = "") -> dict:
+    sft, grpo, mixed, plain_accuracy, mix_accuracy, difference = values
+    return {
+        "seed": seed,
+        "refused after SFT": percent(sft),
+        "after GRPO": percent(grpo),
+        "after GRPO with 10% unanswerable": percent(mixed),
+        "accuracy after GRPO": percent(plain_accuracy),
+        "with 10% unanswerable": f"{percent(mix_accuracy)} ({points(difference)}{p_value})",
+    }
+
+
+def refusals_markdown(folder: Path | str) -> str:
+    """`refusals_table` as a GitHub Markdown table. Raises the same."""
+    return markdown_table(refusals_table(folder)) + "\n"
+

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from grpo_lab.report.samples import SAMPLES_NOTEBOOK, optional_samples, samples_of
+from grpo_lab.records import SAMPLES_NOTEBOOK, optional_samples, samples_of
 from grpo_math.answers import is_equivalent
 from grpo_math.answers.refusal import refuses
 from grpo_math.stats import cluster_interval, maj_at_k, pass_at_k, wilson_interval

@@ -1,21 +1,22 @@
 """The tables and sentences of a run, as GitHub Markdown or data frames of text."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
 
+from grpo_lab.records import checkpoints_of, has_part, label_of, optional_samples, samples_of
 from grpo_lab.report.comparisons import (
     Comparison,
     SampledComparison,
-    best_base_part,
+    best_samples,
     compare_checkpoints,
     compare_sampled,
     decompose,
     has_false_claim,
     name_pair,
 )
-from grpo_lab.report.samples import checkpoints_of, has_part, label_of, samples_of
 from grpo_lab.report.summary import (
     EXTRACTIONS,
     OUTCOMES,
@@ -25,8 +26,8 @@ from grpo_lab.report.summary import (
     summarise_longer,
     summarise_twins,
 )
-from grpo_math.stats import GainPart
 
+PLAN = "eval_plan.json"
 DISCORDANT = 0.2  # as in `evaluation.plan`, which imports torch: the share of problems on which two checkpoints may differ
 
 
@@ -103,7 +104,7 @@ def results_markdown(run_dir: Path | str) -> str:
     """The results table and, below it, one line a pair of checkpoints, by accuracy and by verified false claims.
 
     A line gives the difference in points with Agresti and Min's 95 % interval, the problems gained and lost, and p from the
-    exact McNemar test, also adjusted by Holm for the comparisons of its list. Raises as `read_samples` and `compare`.
+    exact McNemar test, also adjusted by Holm for the comparisons of its list. Raises as `read_samples` and `pair_samples`.
     """
     parts = [
         markdown_table(results_table(run_dir)),
@@ -115,7 +116,10 @@ def results_markdown(run_dir: Path | str) -> str:
     parts.append("By completions with a verified false claim:")
     parts.append("\n".join(_false_claim_line(c) for c in compare_checkpoints(run_dir, has_false_claim)))
     if sampled := compare_sampled(run_dir):
-        parts.append(f"By avg@k, the mean over samples at temperature {_temperatures(run_dir, sampled)}:")
+        drawn = {name for comparison in sampled for name in (comparison.before, comparison.after)}
+        temperatures = sorted({row["temperature"] for name in drawn for row in samples_of(run_dir, f"sampled-{name}")})
+        told = " or ".join(f"{temperature:g}" for temperature in temperatures)
+        parts.append(f"By avg@k, the mean over samples at temperature {told}:")
         parts.append("\n".join(map(_sampled_line, sampled)))
     return "\n\n".join(parts) + "\n"
 
@@ -162,12 +166,6 @@ def _sampled_line(comparison: SampledComparison) -> str:
         f"- {name_pair(comparison)}: **{points(d.difference)} points** (95% interval {points(d.low)} to {points(d.high)}, paired "
         f"bootstrap); sign-flip {p_text(comparison.p_value)}, after Holm {p_text(comparison.adjusted_p)}."
     )
-
-
-def _temperatures(run_dir: Path | str, comparisons: list[SampledComparison]) -> str:
-    names = {name for comparison in comparisons for name in (comparison.before, comparison.after)}
-    found = {row["temperature"] for name in names for row in samples_of(run_dir, f"sampled-{name}")}
-    return " or ".join(f"{temperature:g}" for temperature in sorted(found))
 
 
 def _longer_lines(run_dir: Path | str) -> list[str]:
@@ -230,37 +228,35 @@ def audit_markdown(run_dir: Path | str) -> str:
     return f"{markdown_table(audit_table(run_dir))}\n\n*{audit_note(Path(run_dir).parent)}*\n"
 
 
+def twins_table(run_dir: Path | str) -> pd.DataFrame:
+    """H5: what becomes of problems that lack a needed quantity, one row a checkpoint; empty where none were measured."""
+    rows = []
+    for name in checkpoints_of(run_dir):
+        if twins := optional_samples(run_dir, f"twins-{name}"):
+            h5 = summarise_twins(twins, samples_of(run_dir, name))
+            rows.append(
+                {
+                    "checkpoint": label_of(name),
+                    "unanswerable problems": f"{h5['twins']:,}",
+                    "refused": with_interval(h5, "refused"),
+                    "answered all the same": with_interval(h5, "false_answer"),
+                    "answerable ones refused": percent(h5["over_refused"]),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
 def twins_markdown(run_dir: Path | str) -> str:
     """`twins_table`, and the paired comparisons of refusals."""
     table = twins_table(run_dir)
     if table.empty:
         return "No unanswerable problems were measured.\n"
-    lines = "\n".join(_refusal_line(comparison) for comparison in compare_checkpoints(run_dir, prefix="twins-"))
-    return f"{markdown_table(table)}\n\n{lines}".strip() + "\n"
-
-
-def twins_table(run_dir: Path | str) -> pd.DataFrame:
-    """H5: what becomes of problems that lack a needed quantity, one row a checkpoint; empty where none were measured."""
-    names = [name for name in checkpoints_of(run_dir) if has_part(run_dir, f"twins-{name}")]
-    return pd.DataFrame([_twins_row(run_dir, name) for name in names])
-
-
-def _twins_row(run_dir: Path | str, name: str) -> dict:
-    h5 = summarise_twins(samples_of(run_dir, f"twins-{name}"), samples_of(run_dir, name))
-    return {
-        "checkpoint": label_of(name),
-        "unanswerable problems": f"{h5['twins']:,}",
-        "refused": with_interval(h5, "refused"),
-        "answered all the same": with_interval(h5, "false_answer"),
-        "answerable ones refused": percent(h5["over_refused"]),
-    }
-
-
-def _refusal_line(comparison: Comparison) -> str:
-    d = comparison.difference
-    changed = f"{d.gained:,} newly refused, {d.lost:,} no longer"
-    verdict = comparison.verdict(up="raised", down="reduced")
-    return f"- {name_pair(comparison)}: refusals {verdict}, {_with_test(comparison, changed)}"
+    lines = []
+    for comparison in compare_checkpoints(run_dir, prefix="twins-"):
+        d, verdict = comparison.difference, comparison.verdict(up="raised", down="reduced")
+        changed = f"{d.gained:,} newly refused, {d.lost:,} no longer"
+        lines.append(f"- {name_pair(comparison)}: refusals {verdict}, {_with_test(comparison, changed)}")
+    return f"{markdown_table(table)}\n\n{chr(10).join(lines)}".strip() + "\n"
 
 
 def outcomes_table(run_dir: Path | str) -> pd.DataFrame:
@@ -275,18 +271,13 @@ def gain_table(run_dir: Path | str) -> pd.DataFrame:
 
     The points add up to the last row, but for rounding. The base stands for the better of its two prompts.
     """
-    names = [best_base_part(run_dir), *checkpoints_of(run_dir)[1:]]
-    steps = {
-        f"{label_of(before)} → {label_of(after)}": decompose(samples_of(run_dir, before), samples_of(run_dir, after))
-        for before, after in zip(names, names[1:], strict=False)
-    }
-    causes = [part.cause for part in next(iter(steps.values()))]
-    return pd.DataFrame({"cause": [*causes, "all"], **{step: _gain_cells(parts) for step, parts in steps.items()}})
-
-
-def _gain_cells(parts: list[GainPart]) -> list[str]:
-    cells = [f"{points(part.points / 100)} ({part.gained:,} gained, {part.lost:,} lost)" for part in parts]
-    return [*cells, points(sum(part.points for part in parts) / 100)]
+    table = {}
+    for (before, rows), (after, later) in pairwise(best_samples(run_dir).items()):
+        parts = decompose(rows, later)
+        cells = [f"{points(part.points / 100)} ({part.gained:,} gained, {part.lost:,} lost)" for part in parts]
+        table["cause"] = [*(part.cause for part in parts), "all"]
+        table[f"{label_of(before)} → {label_of(after)}"] = [*cells, points(sum(part.points for part in parts) / 100)]
+    return pd.DataFrame(table)
 
 
 def save_summary(run_dir: Path | str) -> dict[str, dict]:
@@ -299,14 +290,23 @@ def save_summary(run_dir: Path | str) -> dict[str, dict]:
 def plan_sentence(plan: dict) -> str:
     """What the frozen plan says, in one short paragraph."""
     when = "before anything was trained" if plan["frozen_before_training"] else "**only after training had begun**"
-    budget = f"{plan['max_completion_length']:,} tokens"
-    return f"Planned {when}: {counted(plan['items'], 'problem')}, {plan['decoding']}, {budget}.{_power_sentence(plan)}"
-
-
-def _power_sentence(plan: dict) -> str:
+    told = f"{counted(plan['items'], 'problem')}, {plan['decoding']}, {plan['max_completion_length']:,} tokens."
     smallest, assuming = plan["smallest_difference"], f"(80% power, if the verdict on {DISCORDANT:.0%} changes)"
     if smallest is None:
-        return ""
-    if smallest > DISCORDANT:  # more than changes at all
-        return f" So few problems cannot show any difference {assuming}."
-    return f" So many problems can show a difference of {100 * smallest:.1f} points or more {assuming}."
+        power = ""
+    elif smallest > DISCORDANT:  # more than changes at all
+        power = f" So few problems cannot show any difference {assuming}."
+    else:
+        power = f" So many problems can show a difference of {100 * smallest:.1f} points or more {assuming}."
+    return f"Planned {when}: {told}{power}"
+
+
+def read_plan(run_dir: Path | str) -> str:
+    """What the run's frozen plan says in one sentence, or that there is none. ValueError where its file is damaged."""
+    path = Path(run_dir) / PLAN
+    if not path.is_file():
+        return f"This run has no {PLAN}, so nothing shows that its measurement was planned before training."
+    try:
+        return plan_sentence(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged or of an older kind ({error!r}): restore it, or measure the run again.") from error

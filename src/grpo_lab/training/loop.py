@@ -7,9 +7,9 @@ from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from grpo_lab.mirror import Mirror
 from grpo_lab.runs import latest_checkpoint
-from grpo_lab.show import say
 from grpo_lab.training.learning import Learning, change_by_layer, fingerprint, lora_scale, trainable_weights
 from grpo_lab.training.log_probs import use_torch_where_triton_is_missing
+from grpo_lab.training.watching import say
 
 
 def train(trainer: Trainer, stage_dir: Path, mirror: Mirror | None = None) -> Learning:
@@ -25,6 +25,8 @@ def train(trainer: Trainer, stage_dir: Path, mirror: Mirror | None = None) -> Le
     checkpoint = latest_checkpoint(stage_dir)
     if checkpoint:
         print(f"continuing from {stage_dir.name}/{checkpoint.name}")
+        if checkpoint.name == f"checkpoint-{trainer.args.max_steps}":  # all is done: TRL would write its last table anew, empty
+            trainer.log_completions = False
     updates = Updates(trainer.accelerator)
     trainer.callback_handler.callbacks.insert(0, updates)  # before those that write the log down
     if mirror:
@@ -54,8 +56,7 @@ class Updates(TrainerCallback):
             self.applied += 1
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        if logs is not None:
-            logs["skipped_updates"] = self.skipped
+        state.log_history[-1]["skipped_updates"] = self.skipped  # so it stands in the metrics file, and goes on after a cut
 
     def check(self) -> None:
         """RuntimeError where no update at all was applied, because every one was skipped."""

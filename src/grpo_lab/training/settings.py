@@ -1,11 +1,11 @@
-"""From a recipe to TRL's settings. The trainer itself reports nothing: a tracker gets what the metrics file gets (`metrics`)."""
+"""From a recipe to TRL's settings."""
 
 from pathlib import Path
 
 import torch
 from trl import GRPOConfig, SFTConfig
 
-from grpo_lab.models import compute_dtype
+from grpo_lab import models
 from grpo_lab.recipes import Recipe, Sft
 
 # What both trainers are told, and every default that would otherwise be a library's.
@@ -24,7 +24,7 @@ VLLM_SHARE = 0.35  # of the card's memory, for vLLM's weights and cache
 
 def device_args(recipe: Recipe) -> dict[str, bool]:
     """Where and how precisely to train: chosen once, passed explicitly, because TRL's own default is bf16."""
-    dtype, on_gpu = compute_dtype(recipe), torch.cuda.is_available()
+    dtype, on_gpu = models.compute_dtype(recipe), torch.cuda.is_available()
     return {
         "use_cpu": not on_gpu and not torch.backends.mps.is_available(),
         "bf16": dtype is torch.bfloat16,
@@ -34,8 +34,11 @@ def device_args(recipe: Recipe) -> dict[str, bool]:
     }
 
 
-def sft_config(recipe: Recipe, stage: Sft, output_dir: Path, seed: int) -> SFTConfig:
-    """TRL's settings for one supervised stage; the loss is on the completion only."""
+def sft_config(recipe: Recipe, stage: Sft, output_dir: Path, seed: int, **places) -> SFTConfig:
+    """TRL's settings for one supervised stage; the loss is on the completion only.
+
+    places: where the trainer reports and what it pushes (see `lab.Stage.trainer_args`); nowhere and nothing by default.
+    """
     return SFTConfig(
         output_dir=str(output_dir),
         seed=seed,
@@ -50,13 +53,14 @@ def sft_config(recipe: Recipe, stage: Sft, output_dir: Path, seed: int) -> SFTCo
         logging_steps=1,
         save_steps=20,
         **device_args(recipe),
-        **COMMON,
+        **COMMON | places,
     )
 
 
-def grpo_config(recipe: Recipe, output_dir: Path, seed: int, use_vllm: bool = False) -> GRPOConfig:
+def grpo_config(recipe: Recipe, output_dir: Path, seed: int, use_vllm: bool = False, **places) -> GRPOConfig:
     """TRL's settings for GRPO: a rollout's completions are shared out evenly to its updates. One row is logged a rollout.
 
+    TRL keeps every completion in `completions/` of the output folder, and prints none. places: as in `sft_config`.
     use_vllm: generate with vLLM on the same card, which keeps a second copy of the weights (a share VLLM_SHARE of its memory).
     """
     plan = recipe.grpo
@@ -88,8 +92,9 @@ def grpo_config(recipe: Recipe, output_dir: Path, seed: int, use_vllm: bool = Fa
         vllm_mode="colocate",
         vllm_gpu_memory_utilization=VLLM_SHARE,
         logging_steps=updates,
-        log_completions=False,
+        log_completions=True,
+        num_completions_to_print=0,
         save_steps=plan.save_every * updates,
         **device_args(recipe),
-        **COMMON,
+        **COMMON | places,
     )

@@ -1,69 +1,30 @@
-"""report.page, .marks and .card: the same numbers as the files, nothing that a model wrote takes effect, no network needed."""
+"""report.card and .marks: the same numbers as the files, computed again by hand; nothing that a model wrote takes effect."""
 
 import json
 import re
-from base64 import b64encode
 from dataclasses import fields
 from fractions import Fraction
-from hashlib import sha256
 from html import unescape
-from html.parser import HTMLParser
 
-import pandas as pd
 import pytest
 import yaml
-from made_up_run import RIGHT, N, sample, sampled, samples, twins, write_everything, write_run, write_samples
+from made_up_run import RIGHT, N, sampled, samples, twins, write_everything, write_run
 
-from grpo_lab import report
 from grpo_lab.recipes import RECIPES
-from grpo_lab.report import browser
 from grpo_lab.report.card import GENERAL, STAGES, write_card
-from grpo_lab.report.html_parts import prose_html, table_html, tag
 from grpo_lab.report.marks import marked_html, marked_text, number_text
-from grpo_lab.report.page import write_page
-from grpo_lab.report.page_style import SCRIPT
 from grpo_math import stats
 
 CHECKPOINTS = ("base", "sft", "grpo")
-VOID = {"meta", "img", "input", "br"}
 
 
 @pytest.fixture
 def run(tmp_path):
-    """A run that measured everything, with two figures."""
-    run = write_everything(tmp_path / "my-run")
-    (run / "figures").mkdir()
-    for name in ("accuracy", "grpo"):
-        (run / "figures" / f"{name}.png").write_bytes(f"PNG of {name}".encode())
-    return run
+    return write_everything(tmp_path / "my-run")
 
 
-class Page(HTMLParser):
-    """The elements and texts of a page; an element that is not closed, or in the wrong order, is an error."""
-
-    def __init__(self, html: str):
-        super().__init__()
-        self.open, self.elements, self.texts = [], [], []
-        self.feed(html)
-        assert not self.open, f"not closed: {self.open}"
-
-    def handle_starttag(self, name, attributes):
-        self.elements.append((name, dict(attributes)))
-        if name not in VOID:
-            self.open.append(name)
-
-    def handle_endtag(self, name):
-        assert self.open.pop() == name, f"</{name}> closes another element"
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-    def all(self, name: str) -> list[dict]:
-        return [attributes for found, attributes in self.elements if found == name]
-
-
-def read(path) -> Page:
-    return Page(path.read_text(encoding="utf-8"))
+def tags(html: str) -> set[str]:
+    return set(re.findall(r"</?(\w+)", html))
 
 
 # --- Marks -------------------------------------------------------------------
@@ -100,14 +61,14 @@ def test_marked_html(text, problem, marked):
     html = marked_html(text, problem)
     assert marked in (None, html)
     assert unescape(re.sub(r"</?mark[^>]*>", "", html)) == text
-    assert {name for name, _ in Page(html).elements} <= {"mark"}
+    assert tags(html) <= {"mark"}
 
 
 @pytest.mark.parametrize("text", [text for text, _, _ in MARKS.values()], ids=MARKS)
 def test_marked_text_keeps_the_text_and_uses_only_what_github_keeps(text):
     html = marked_text(text)
     assert unescape(re.sub(r"</?(?:pre|b)>| <i>\[.*?\]</i>", "", html)) == text
-    assert {name for name, _ in Page(html).elements} <= {"pre", "b", "i"}
+    assert tags(html) <= {"pre", "b", "i"}
 
 
 def test_marked_text_says_what_a_claim_comes_to():
@@ -134,154 +95,30 @@ def test_number_text(value, text):
     assert number_text(value) == text
 
 
-# --- Pieces ------------------------------------------------------------------
+# --- Card --------------------------------------------------------------------
 
 
-def test_tag_escapes_attributes_and_keeps_inner_html():
-    assert tag("a", "<b>x</b>", class_="y", data_kind='"<') == '<a class="y" data-kind="&quot;&lt;"><b>x</b></a>'
-
-
-def test_prose_html_makes_lists_and_bold_words_and_leaves_tables_out():
-    html = prose_html("| a |\n| :-- |\n| 1 |\n\nBy <p>:\n\n- **x → y**: **+1**\n- z\n")
-    assert html == ("<p>By &lt;p&gt;:</p><ul><li><strong>x → y</strong>: <strong>+1</strong></li><li>z</li></ul>")
-
-
-def test_table_html_neither_cuts_nor_trusts_a_cell():
-    html = table_html(pd.DataFrame({"a": ["x" * 300, "<script>"]}))
-    assert "x" * 300 in html
-    assert "&lt;script&gt;" in html
-
-
-# --- Page --------------------------------------------------------------------
-
-
-def test_the_page_holds_every_cell_of_the_tables(run):
-    page = read(write_page(run))
-    texts = set(page.texts)
-    for table in (report.results_table, report.outcomes_table, report.gain_table, report.audit_table):
-        missing = {str(cell) for cell in table(run).to_numpy().ravel()} - texts
-        assert not missing, f"{table.__name__}: {missing}"
-    twin_rows = [line for line in report.twins_markdown(run).splitlines() if line.startswith("|") and "--" not in line]
-    for line in twin_rows:
-        assert set(line.strip("| ").split(" | ")) <= texts, line
-
-
-def test_the_page_holds_every_comparison_and_what_the_audit_cannot_see(run):
-    text = re.sub(r"<[^>]+>", "", write_page(run).read_text())
-    for markdown in (report.results_markdown(run), report.twins_markdown(run)):
-        lines = [line.removeprefix("- ").replace("**", "") for line in markdown.splitlines() if line.startswith("- ")]
-        assert len(lines) >= 3
-        for line in lines:
-            assert line in unescape(text), line
-    assert "What this cannot see: a wrong plan" in text
-    assert "Planned before anything was trained: 40 problems" in text
-
-
-def test_the_page_needs_no_network_and_runs_no_script_but_its_own(run):
-    page = read(write_page(run))
-    links = [value for _, attributes in page.elements for key, value in attributes.items() if key in ("src", "href")]
-    assert all(link.startswith(("data:image/png;base64,", "#")) for link in links), links
-    anchors = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
-    assert {link[1:] for link in links if link.startswith("#")} <= anchors
-    policy = page.all("meta")[2]["content"]
-    assert b64encode(sha256(SCRIPT.encode()).digest()).decode() in policy
-    assert "url(" not in write_page(run).read_text()
-
-
-def test_the_page_embeds_the_figures_that_exist(run):
-    images = read(write_page(run)).all("img")
-    assert [image["src"].split(",")[1] for image in images] == [
-        b64encode(f"PNG of {name}".encode()).decode() for name in ("accuracy", "grpo")
-    ]
-    assert all(image["alt"] for image in images)
-
-
-EVIL = '</pre></article><script>alert(1)</script><img src=x onerror="alert(1)"> "\' 39 + 47 = 76 &amp; <b>'
-
-
-def test_nothing_that_a_model_wrote_takes_effect(run):
-    evil = dict.fromkeys(("question", "gold", "completion", "extracted_flexible", "extracted_strict"), EVIL)
-    for name in ("base", "base-chat", "sft", "grpo"):
-        write_samples(run, name, [row | evil for row in samples(name)])
-    page = read(write_page(run))
-    assert len(page.all("script")) == 1
-    assert not [key for _, attributes in page.elements for key in attributes if key.startswith("on")]
-    assert len(page.all("article")) == N and len(page.all("pre")) == 3 * N
-    assert "".join(page.texts).count("<script>alert(1)</script>") == (2 + 2 * 3) * N
-
-
-def test_the_page_shows_the_checkpoints_side_by_side(run):
-    html = write_page(run).read_text()
-    article = next(part for part in html.split("<article")[1:] if "What is 4 + 1?" in part)  # right in all three
-    assert re.findall(r"<h3>(.*?) <span", article) == ["base (own prompt)", "+ SFT", "+ GRPO"]
-    assert re.findall(r'<span class="(right|wrong)">', article) == ["right"] * 3
-    article = next(part for part in html.split("<article")[1:] if "What is 36 + 1?" in part)
-    assert len(re.findall(r'<mark title="[^"]*false: it is 86[^"]*">39 \+ 47 = 76</mark>', article)) == 3
-    assert article.count("H1 false arithmetic") == 3
-    assert "gold answer 37" in article and "answer 36, 46 tokens" in article
-
-
-def test_the_kinds_and_flags_of_the_filters(run):
-    articles = read(write_page(run)).all("article")
-    changed = report.changed_samples(samples("sft"), samples("grpo"))
-    assert [a["data-kind"] for a in articles].count("solved") == len(changed["solved"]) == 2
-    assert {kind: [a["data-kind"] for a in articles].count(kind) for kind in changed} == {k: len(v) for k, v in changed.items()}
-    flagged = [any(sample(i, name)["flags"] for name in CHECKPOINTS) for i in range(N)]
-    assert [a["data-flagged"] for a in articles].count("yes") == sum(flagged)
-
-
-def test_the_problems_are_the_first_of_each_kind_in_turn_and_no_more_than_fit(run, monkeypatch):
-    monkeypatch.setattr(browser, "MOST_PROBLEMS", 7)
-    html = write_page(run).read_text()
-    assert re.findall(r"What is (\d+) \+ 1", "".join(re.findall(r'class="question">(.*?)<', html))) == [
-        *("28", "0", "4"),  # the first solved, still wrong and still right; SFT to GRPO breaks none
-        *("29", "1", "5"),
-        "2",
-    ]
-    assert "This page holds 7 of them (7 at most, fewer where they are long)" in html
-    size = len(html.split("<article")[1].split("</article>")[0].encode()) + len("<article</article>")
-    monkeypatch.setattr(browser, "MOST_BYTES", size)
-    assert len(read(write_page(run)).all("article")) == 1
-
-
-def test_a_page_of_long_completions_stays_below_2_mb(run):
-    for name in ("base", "base-chat", "sft", "grpo"):
-        write_samples(run, name, [row | {"completion": "<é & 12 * 12 = 145> " * 600} for row in samples(name)])
-    assert write_page(run).stat().st_size < 2_000_000
-
-
-def test_the_base_is_shown_in_its_better_prompt(run):
-    write_samples(run, "base-chat", [sample(i, "base-chat", correct_flexible=i < 20) for i in range(N)])
-    assert "<h3>base (same prompt) <span" in write_page(run).read_text()
-
-
-def test_a_run_without_sft_twins_plan_or_figures(tmp_path):
-    run = write_run(tmp_path / "bare", ("base", "grpo"))
-    html = write_page(run).read_text()
-    assert "From base (own prompt) to + GRPO, of 40 problems: 18 solved, 4 broken, 10 still wrong, 8 still right." in html
-    assert "This run has no eval_plan.json" in html
-    assert f"<p>{report.twins_markdown(run).strip()}</p>" in html
-    assert "This run holds no figures of its training" in html
-    assert "<img" not in html
-    assert write_card(run, RECIPES["qwen2.5-0.5b-gsm8k"]).is_file()
+def test_the_card_of_a_run_without_sft_twins_or_plan(tmp_path):
+    card = write_card(write_run(tmp_path / "bare", ("base", "grpo")), RECIPES["qwen2.5-0.5b-gsm8k"]).read_text()
+    assert "This run has no eval_plan.json, so nothing shows that its measurement was planned before training." in card
+    assert "No unanswerable problems were measured." in card and "base (own prompt) → + GRPO" in card
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}"])
 def test_a_damaged_plan_is_named(run, text):
     (run / "eval_plan.json").write_text(text)
     with pytest.raises(ValueError, match=r"eval_plan\.json is damaged"):
-        write_page(run)
+        write_card(run, RECIPES["tiny"])
 
 
-@pytest.mark.parametrize("write", [write_page, lambda run: write_card(run, RECIPES["tiny"])], ids=["page", "card"])
-def test_without_samples_it_says_what_to_run(tmp_path, write):
+def test_without_samples_it_says_what_to_run(tmp_path):
     with pytest.raises(FileNotFoundError, match="run notebooks/03_Inference"):
-        write(tmp_path)
+        write_card(tmp_path, RECIPES["tiny"])
 
 
-def test_page_and_card_do_not_change_from_one_writing_to_the_next(run):
-    once = (write_page(run).read_bytes(), write_card(run, RECIPES["tiny"]).read_bytes())
-    assert (write_page(run).read_bytes(), write_card(run, RECIPES["tiny"]).read_bytes()) == once
+def test_the_card_does_not_change_from_one_writing_to_the_next(run):
+    once = write_card(run, RECIPES["tiny"]).read_bytes()
+    assert write_card(run, RECIPES["tiny"]).read_bytes() == once
 
 
 # --- Card: every number is computed again, from the rows and not by `report` -------

@@ -1,0 +1,148 @@
+"""What a notebook needs around its own cells: `lab = start(...)` before, `with lab.stage("grpo") as stage:` around a stage.
+
+Standard library only at import: the first cell runs before torch is loaded, and Unsloth, which patches the others, is loaded by
+`start`.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from grpo_lab import host, recipes, runs
+from grpo_lab.mirror import Mirror, open_mirror
+from grpo_lab.recipes import Recipe
+from grpo_lab.tracking import Tracker, open_tracker
+
+if TYPE_CHECKING:
+    from transformers import Trainer, TrainerCallback
+
+    from grpo_lab.training import Learning, Recorder
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A recipe on this machine. root: of the clone; run: the run's folder; backend: "unsloth" or "peft"; tracker: its kind."""
+
+    recipe: Recipe
+    run: Path
+    root: Path
+    seed: int
+    backend: str
+    mirror: Mirror
+    tracker: str
+    use_vllm: bool
+
+    def adapter(self, stage: str) -> Path:
+        """The adapter that "sft" (the last supervised stage, priming where the recipe has no other) or "grpo" has saved.
+
+        FileNotFoundError says which notebook makes it.
+        """
+        trained = "priming" if stage == "sft" and self.recipe.sft is None else stage
+        return runs.require_adapter(self.run, trained)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator["Stage"]:
+        """A stage ("priming", "sft", "grpo" or "evaluation"): its configuration saved, its clock and its tracker running.
+
+        When it ends, well or not, the time is kept, the tracker closed and what is new mirrored.
+        """
+        settings = {"recipe": self.recipe, "seed": self.seed, "backend": self.backend}
+        runs.save_config(self.run, name, settings)
+        clock = runs.StageClock(self.run, name)
+        tracker, failed = open_tracker(self.tracker, self.run, name, settings), True
+        try:
+            yield Stage(self, name, clock, tracker)
+            failed = False
+        finally:
+            clock.save()
+            tracker.finish(failed)
+            self.mirror.copy_new()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a run, opened by `Lab.stage`."""
+
+    lab: Lab
+    name: str
+    clock: runs.StageClock
+    tracker: Tracker
+
+    @property
+    def folder(self) -> Path:
+        """Where the trainer writes."""
+        return self.lab.run / self.name
+
+    @property
+    def trainer_args(self) -> dict:
+        """For `training.sft_config` and `grpo_config`: output folder, seed, where to report, and what to push to the hub."""
+        places = self.tracker.trainer_args | self.lab.mirror.trainer_args(self.name)
+        return {"output_dir": self.folder, "seed": self.lab.seed, **places}
+
+    def watch(
+        self,
+        recorder: "Recorder | None" = None,
+        probe: Callable[[], dict[str, float]] | None = None,
+        draw: Callable[[Sequence[dict], Sequence[dict]], str] | None = None,
+    ) -> list["TrainerCallback"]:
+        """The callbacks of a trainer: a progress bar and the metrics file; in GRPO also `recorder`, `probe` and the live view.
+
+        probe: measures dev accuracy (see `training.Metrics`). draw: makes the live view's HTML (see `training.Live`).
+        """
+        from grpo_lab import training
+
+        metrics = training.Metrics(
+            self.lab.run / f"{self.name}_metrics.csv", self.tracker, self.clock, probe, self.lab.recipe.grpo.probe_every
+        )
+        if recorder is None:
+            return [training.Progress(), metrics]
+        return [training.Progress(), recorder, metrics, training.Live(metrics, recorder, draw)]
+
+    def train(self, trainer: "Trainer") -> "Learning":
+        """Train from the newest whole checkpoint or the start (see `training.train`), and save the adapter."""
+        from grpo_lab import models, training
+
+        learning = training.train(trainer, self.folder, self.lab.mirror)
+        adapter = self.folder / "adapter"
+        models.save_adapter(trainer.model, trainer.processing_class, adapter)
+        self.tracker.summarise({"learning": vars(learning)})
+        self.tracker.save_files(f"{self.name}-adapter", "model", [adapter])
+        return learning
+
+
+def start(
+    recipe: str,
+    run: str,
+    seed: int,
+    trial: bool = False,
+    mirror: str = "auto",
+    backend: str = "auto",
+    tracker: str = "wandb",
+    unanswerable: float = 0.0,
+    use_vllm: bool = False,
+) -> Lab:
+    """Resolve a recipe on this machine, check that it can run, and open its run folder; prints what was found in three lines.
+
+    On Colab and Kaggle what is missing is installed first. The arguments are the notebooks' parameters. Raises ValueError for one
+    that is wrong, RuntimeError with what to do for a machine that cannot run the recipe, PermissionError for a folder.
+    """
+    device = host.set_up()
+    root = runs.project_root()
+    resolved = recipes.with_unanswerable(recipes.for_device(recipes.get_recipe(recipe, trial), device), unanswerable)
+    folder = runs.open_run(run, root)
+    host.preflight(resolved.needs, device, folder)
+    if tracker == "trackio":  # which reads this when it is imported, as TRL does
+        os.environ.setdefault("TRACKIO_DIR", str(folder.resolve() / "trackio"))
+    if use_vllm:
+        host.add_vllm(device)
+    chosen = runs.choose_backend("peft" if use_vllm else backend, device.kind)
+    from grpo_lab import models  # imports torch and Transformers, after Unsloth
+
+    versions, precision = runs.describe_environment(), str(models.compute_dtype(resolved)).removeprefix("torch.")
+    told = ", ".join(f"{name} {versions[name]}" for name in ("torch", "trl", "transformers", "unsloth", "commit"))
+    print(f"{host.detect_host()}: {device}; Python {versions['python']}, {told}")
+    print(f"recipe {resolved.name}, seed {seed}, backend {chosen}, {precision}, results/{folder.name}")
+    return Lab(resolved, folder, root, seed, chosen, open_mirror(mirror, folder, host.detect_host()), tracker, use_vllm)

@@ -1,0 +1,185 @@
+"""What a run leaves in its folder, read back: samples (JSONL), metrics (CSV) and training completions (TRL's parquet files).
+
+The one reader for tables, figures, the health guards and a stage that is continued. Standard library only at import.
+"""
+
+import csv
+import json
+import warnings
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+CHECKPOINTS = ("base", "sft", "grpo")
+LABELS = {
+    "base": "base (own prompt)",
+    "base-chat": "base (same prompt)",
+    "sft": "+ SFT",
+    "grpo": "+ GRPO",
+}
+SAMPLES_NOTEBOOK = "03_Inference_and_Evaluation.ipynb"
+
+TEXT, COUNT, YES_NO = (str,), (int,), (bool,)
+FIELDS = {  # of a sample; a type stands for itself alone, since bool is a subclass of int
+    "id": TEXT,
+    "checkpoint": TEXT,
+    "sample": COUNT,
+    "question": TEXT,
+    "gold": TEXT,
+    "completion": TEXT,
+    "extracted_strict": (str, type(None)),
+    "extracted_flexible": (str, type(None)),
+    "correct_strict": YES_NO,
+    "correct_flexible": YES_NO,
+    "reason": TEXT,
+    "formatted": YES_NO,
+    "claims": COUNT,
+    "false_claims": COUNT,
+    "ungrounded": COUNT,
+    "flags": (list,),
+    "truncated": YES_NO,
+    "tokens": COUNT,
+    "budget": COUNT,
+    "temperature": (float, int),
+    "prompt_sha256": TEXT,
+    "setting": TEXT,
+    "seed": COUNT,
+}
+OPTIONAL_FIELDS = {"marks": (list,)}  # samples of earlier runs lack it
+
+# The columns of a training completion that are no reward function: TRL's own, then those that training adds.
+COMPLETION_COLUMNS = ("step", "prompt", "completion", "advantage")
+COMPLETION_COLUMNS += ("id", "gold", "extracted", "group", "tokens", "truncated", "reward", "flags", "correct")
+
+
+# --- Samples: what notebook 03 measures --------------------------------------
+
+
+def read_samples(path: Path | str) -> list[dict]:
+    """The rows of a samples file, in its order; blank lines are passed over.
+
+    Raises FileNotFoundError that names the notebook which makes it, ValueError that names file and line of a damaged row.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There are no samples at {path}: run notebooks/{SAMPLES_NOTEBOOK} for this run first.")
+    stamp = path.stat()
+    return [dict(row) for row in _read_rows(path.resolve(), stamp.st_ino, stamp.st_mtime_ns, stamp.st_size)]
+
+
+@lru_cache(maxsize=32)
+def _read_rows(path: Path, *stamp: int) -> tuple[dict, ...]:
+    """The rows, read once for each state of the file: the tables and figures of a run read the same files many times."""
+    rows = []
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+                _check_sample(row)
+            except ValueError as error:
+                raise ValueError(
+                    f"{path}, line {number} is damaged: {error}. Make the file again with notebooks/{SAMPLES_NOTEBOOK}."
+                ) from error
+            rows.append(row)
+    if not rows:
+        raise ValueError(f"{path} holds no samples. Make the file again with notebooks/{SAMPLES_NOTEBOOK}.")
+    return tuple(rows)
+
+
+def _check_sample(row: object) -> None:
+    if not isinstance(row, dict):
+        raise ValueError("it is not a JSON object")
+    for field, types in (FIELDS | OPTIONAL_FIELDS).items():
+        if field in row and type(row[field]) not in types:
+            raise ValueError(f"the field {field!r} holds {row[field]!r}")
+        if field in FIELDS and field not in row:
+            raise ValueError(f"the field {field!r} is missing")
+
+
+def write_jsonl(path: Path | str, rows: Iterable[dict]) -> None:
+    """Write the rows, one a line: beside the file and then in its place, so that a cut leaves the old file whole."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".new")
+    with beside.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    beside.replace(path)
+
+
+def checkpoints_of(run_dir: Path | str) -> tuple[str, ...]:
+    """The checkpoints of a run: base, sft and grpo, or base and grpo where the recipe has no supervised stage."""
+    measured = tuple(name for name in CHECKPOINTS if has_part(run_dir, name))
+    return measured if measured == ("base", "grpo") else CHECKPOINTS
+
+
+def has_part(run_dir: Path | str, part: str) -> bool:
+    """Whether the run holds `samples/<part>.jsonl`."""
+    return (Path(run_dir) / "samples" / f"{part}.jsonl").is_file()
+
+
+def samples_of(run_dir: Path | str, part: str) -> list[dict]:
+    """The rows of `samples/<part>.jsonl`: a checkpoint, or a part of its measurement such as "twins-sft"."""
+    return read_samples(Path(run_dir) / "samples" / f"{part}.jsonl")
+
+
+def optional_samples(run_dir: Path | str, part: str) -> list[dict] | None:
+    """`samples_of`, or None where the recipe does not measure this part."""
+    return samples_of(run_dir, part) if has_part(run_dir, part) else None
+
+
+def label_of(checkpoint: str) -> str:
+    """What tables and figures call a checkpoint."""
+    return LABELS.get(checkpoint, checkpoint)
+
+
+# --- Training: what the trainers log -----------------------------------------
+
+
+def read_metrics(path: Path | str) -> list[dict[str, float]]:
+    """The rows of a `<stage>_metrics.csv` by step, without their empty cells; none where there is no file.
+
+    Where a step stands twice, its values are joined and the later ones count. Raises ValueError that names the file, and the line
+    of a cell that is no number.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return []
+    rows: dict[float, dict[str, float]] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        for line in reader:
+            try:
+                row = {name: float(cell) for name, cell in line.items() if cell}
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"{path} is not a table of numbers: {error} in line {reader.line_num}.") from error
+            if "step" not in row:
+                raise ValueError(f"{path} needs a column 'step' in every row; line {reader.line_num} has none.")
+            rows.setdefault(row["step"], {}).update(row)
+    if not rows:
+        raise ValueError(f"{path} needs a column 'step' and at least one row.")
+    return [rows[step] for step in sorted(rows)]
+
+
+def read_completions(run_dir: Path | str) -> list[dict]:
+    """The completions of the GRPO stage, in the order of the steps: the rows of `grpo/completions/*.parquet` as dicts.
+
+    The columns are COMPLETION_COLUMNS, as far as they were logged, and one a reward function by its name. A damaged file is left
+    out, with a warning that names it. Empty where nothing was logged.
+    """
+    from pyarrow import ArrowException, parquet  # heavy: only where completions are read
+
+    rows = []
+    for path in sorted((Path(run_dir) / "grpo" / "completions").glob("*.parquet")):
+        try:
+            rows += parquet.read_table(path).to_pylist()
+        except (ArrowException, OSError) as error:
+            kind = type(error).__name__
+            warnings.warn(f"{path} is damaged ({kind}), so its completions are left out", stacklevel=2)
+    return sorted(rows, key=lambda row: row["step"])
+
+
+def reward_parts(row: dict) -> dict[str, float | None]:
+    """What each reward function paid for a completion of `read_completions`; None where its gold answer cannot be graded."""
+    return {name: value for name, value in row.items() if name not in COMPLETION_COLUMNS}

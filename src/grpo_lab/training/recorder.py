@@ -1,0 +1,106 @@
+"""What GRPO samples, read once: TRL writes it to `completions/` and to the tracker, the live view takes it from memory."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from transformers import PreTrainedTokenizerBase, TrainerCallback
+
+from grpo_lab.evaluation import grade
+from grpo_math.formats import ReasoningFormat
+from grpo_math.rewards.contract import RewardFunction, completion_text
+
+COLUMNS = ("id", "gold", "extracted", "correct", "group", "tokens", "truncated", "flags", "false_claims", "reward")
+
+
+class Recorder(TrainerCallback):
+    """Sees every rollout: give the trainer `functions` as its reward functions, and the recorder itself as a callback.
+
+    The functions are the given ones under their own names. Around them the recorder reads each completion once (see
+    `evaluation.grade`) and hands TRL, by `log_extra`, the columns that its table of completions lacks: `id`, `gold`, `extracted`,
+    `correct`, `group` (the prompt's number within the rollout), `tokens`, `truncated`, `flags`, `false_claims` and `reward` (the
+    sum, without weights); and, by `log_metric`, `time/generate` and `time/reward` (seconds a rollout), `tokens/generated`,
+    `audit/false_claims` and `audit/flagged` (shares of completions).
+
+    latest: the rows of the newest rollout, with `question`, `completion` and `rewards` (by name; None where the gold answer could
+    not be graded) besides.
+    """
+
+    def __init__(self, functions: Sequence[RewardFunction], fmt: ReasoningFormat, tokenizer: PreTrainedTokenizerBase):
+        self.fmt = fmt
+        self.ends = {tokenizer.eos_token_id, tokenizer.pad_token_id}
+        self.latest: list[dict] = []
+        self.functions = [_Recorded(function, self, first=i == 0) for i, function in enumerate(functions)]
+        self.functions[-1].last = True
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        self.began = time.perf_counter()
+
+    def begin(self, prompts: Sequence, completions: Sequence, completion_ids: Sequence[Sequence[int]], columns: dict) -> None:
+        """A rollout has been generated: called before the first reward function, with what TRL gives it."""
+        self.generated = time.perf_counter()
+        groups: dict[str, int] = {}
+        self.latest = [
+            {
+                "id": str(key),
+                "group": groups.setdefault(str(prompt), len(groups)),
+                "question": completion_text(prompt),
+                "gold": str(gold or ""),
+                "completion": completion_text(completion),
+                "truncated": bool(len(ids)) and ids[-1] not in self.ends,
+                "tokens": len(ids),
+                "rewards": {},
+            }
+            for prompt, completion, ids, gold, key in zip(
+                prompts, completions, completion_ids, columns["answer"], columns.get("id", prompts), strict=True
+            )
+        ]
+
+    def end(self, log_extra: Callable[[str, list], None], log_metric: Callable[[str, float], None]) -> None:
+        """All functions have paid: called after the last one."""
+        paid = time.perf_counter()
+        for row in self.latest:
+            row |= grade(row["completion"], row["question"], row["gold"], self.fmt, row["truncated"])
+            row["reward"] = sum(value for value in row["rewards"].values() if value is not None)
+            row |= {"extracted": row["extracted_strict"], "correct": row["correct_strict"]}
+        rows = self.latest
+        for name in COLUMNS:
+            log_extra(name, [" ".join(row[name]) if name == "flags" else row[name] for row in rows])
+        metrics = {
+            "time/generate": self.generated - self.began,
+            "time/reward": paid - self.generated,
+            "tokens/generated": sum(row["tokens"] for row in rows),
+            "audit/false_claims": sum(row["false_claims"] > 0 for row in rows) / len(rows),
+            "audit/flagged": sum(bool(row["flags"]) for row in rows) / len(rows),
+        }
+        for name, value in metrics.items():
+            log_metric(name, value)
+
+
+class _Recorded:
+    """A reward function that tells the recorder what it was given and what it paid."""
+
+    def __init__(self, function: RewardFunction, recorder: Recorder, first: bool):
+        self.function, self.recorder, self.first, self.last = function, recorder, first, False
+        self.__name__ = function.__name__
+
+    def __call__(self, prompts, completions, completion_ids, log_extra, log_metric, **columns) -> list[float | None]:
+        if self.first:
+            self.recorder.begin(prompts, completions, completion_ids, columns)
+
+        def log_other(name: str, values: list) -> None:
+            if name not in COLUMNS:  # TRL would add a second list to the column
+                log_extra(name, values)
+
+        values = self.function(
+            prompts=prompts,
+            completions=completions,
+            completion_ids=completion_ids,
+            log_extra=log_other,
+            log_metric=log_metric,
+            **columns,
+        )
+        for row, value in zip(self.recorder.latest, values, strict=True):
+            row["rewards"][self.__name__] = value
+        if self.last:
+            self.recorder.end(log_extra, log_metric)
+        return values

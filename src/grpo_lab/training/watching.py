@@ -1,0 +1,146 @@
+"""What a stage is watched by while it trains: a progress bar, the metrics file with dev accuracy, and the live view of GRPO."""
+
+import html
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from IPython import get_ipython
+from IPython.display import HTML, display
+from tqdm import tqdm
+from transformers import TrainerCallback
+
+from grpo_lab.health import Illness, diagnose
+from grpo_lab.runs import StageClock, write_csv
+from grpo_lab.tracking import Tracker
+from grpo_lab.training.recorder import Recorder
+
+
+def in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this, which can show HTML."""
+    shell = get_ipython()
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def say(sentence: str, bad: bool = False) -> None:
+    """Print a sentence; a bad one in red, where a notebook can show that."""
+    if bad and in_notebook():
+        display(HTML(f'<p style="color:#c00000"><b>{html.escape(sentence)}</b></p>'))
+    else:
+        print(sentence)
+
+
+class Progress(TrainerCallback):
+    """One progress bar with the loss and, in GRPO, the mean reward."""
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", desc=Path(args.output_dir).name)
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        self.bar.set_postfix({key: f"{logs[key]:.3f}" for key in ("loss", "reward") if key in (logs or {})}, refresh=False)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.bar.update()
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self.bar.close()
+
+
+class Metrics(TrainerCallback):
+    """Keeps `<stage>_metrics.csv`: the trainer's own log by step, under TRL's names, and dev accuracy where `probe` measures it.
+
+    The trainer saves its log with each checkpoint, so a stage that goes on from one goes on in the file as well. What callbacks
+    add to a logged step comes too late for the tracker, whose callback is the first; so dev accuracy goes there by `tracker.log`.
+
+    probe: returns `eval_accuracy`, `eval_low` and `eval_high` (shares); called before the first step, every `every` steps, and
+    after the last. clock: saved with each checkpoint. rows: the file's rows so far, a dict a step.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        tracker: Tracker,
+        clock: StageClock,
+        probe: Callable[[], dict[str, float]] | None = None,
+        every: int = 0,
+    ):
+        self.path, self.tracker, self.clock, self.probe, self.every = path, tracker, clock, probe, every
+        self.rows: list[dict[str, float]] = []
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        if self.probe and state.global_step == 0:
+            self._measure(state)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if self.probe and (state.global_step % self.every == 0 or state.global_step == state.max_steps):
+            self._measure(state)
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        self._write(state)
+
+    def on_save(self, args, state, control, **kwargs):
+        self.clock.save()
+
+    def _measure(self, state) -> None:
+        values = self.probe()
+        state.log_history.append({**values, "step": state.global_step})
+        self.tracker.log({name.replace("eval_", "eval/"): value for name, value in values.items()}, state.global_step)
+        self._write(state)
+
+    def _write(self, state) -> None:
+        self.rows = rows_by_step(state.log_history)
+        if state.is_world_process_zero:
+            write_csv(self.path, self.rows)
+
+
+def rows_by_step(log_history: Sequence[Mapping]) -> list[dict[str, float]]:
+    """The numbers of a trainer's log, one dict a step, in the order of the steps."""
+    steps: dict[int, dict[str, float]] = {}
+    for entry in log_history:
+        numbers = {name: value for name, value in entry.items() if isinstance(value, int | float)}
+        steps.setdefault(entry["step"], {"step": entry["step"]}).update(numbers)
+    return [row for _, row in sorted(steps.items())]
+
+
+class Live(TrainerCallback):
+    """Redraws one output at each logged step: time left, what is wrong, and what `draw` makes of metrics and newest rollout.
+
+    Give it to the trainer after `recorder` and `metrics`. When training ends, what is wrong is said and the rest is taken away
+    (`figures.plot_grpo` draws it better): no widget, nothing that changes, is left in the notebook. Outside a notebook a warning
+    is printed when it first shows.
+
+    draw: from the metrics' rows and the rollout's rows to HTML. pause: seconds between two drawings, at the least.
+    """
+
+    def __init__(self, metrics: Metrics, recorder: Recorder, draw: Callable[[list[dict], list[dict]], str], pause: float = 5.0):
+        self.metrics, self.recorder, self.draw, self.pause = metrics, recorder, draw, pause
+        self.output, self.drawn, self.said = None, 0.0, set()
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.started, self.first = time.monotonic(), state.global_step
+        if in_notebook():
+            self.output = display(HTML("<p>The first completions are being sampled.</p>"), display_id=True)
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        illnesses = diagnose(self.metrics.rows)
+        if self.output is None:
+            for illness in illnesses:
+                if illness.name not in self.said:
+                    say(f"step {state.global_step}: {illness}")
+                    self.said.add(illness.name)
+        elif time.monotonic() - self.drawn > self.pause and state.global_step < state.max_steps:
+            done = state.global_step - self.first
+            left = (time.monotonic() - self.started) / max(done, 1) * (state.max_steps - state.global_step)
+            head = f"<p><b>Step {state.global_step:,} of {state.max_steps:,}</b>, about {left / 60:.0f} min left</p>"
+            page = self.draw(self.metrics.rows, self.recorder.latest)
+            self.output.update(HTML(head + "".join(map(_illness_html, illnesses)) + page))
+            self.drawn = time.monotonic()
+
+    def on_train_end(self, args, state, control, **kwargs):
+        if self.output is not None:
+            found = "".join(map(_illness_html, diagnose(self.metrics.rows)))
+            self.output.update(HTML(found or "<p>Nothing in the metrics looks ill.</p>"))
+
+
+def _illness_html(illness: Illness) -> str:
+    return f'<p style="color:#c00000"><b>{html.escape(illness.name.capitalize())}.</b> {html.escape(str(illness))}</p>'
