@@ -3,7 +3,6 @@
 import json
 import re
 from dataclasses import fields
-from fractions import Fraction
 from html import unescape
 
 import pytest
@@ -12,7 +11,7 @@ from made_up_run import RIGHT, N, sampled, samples, twins, write_everything, wri
 
 from grpo_lab.recipes import RECIPES
 from grpo_lab.report.card import GENERAL, STAGES, write_card
-from grpo_lab.report.marks import marked_html, marked_text, number_text
+from grpo_lab.report.marks import marked_html, marked_text
 from grpo_math import stats
 
 CHECKPOINTS = ("base", "sft", "grpo")
@@ -74,25 +73,6 @@ def test_marked_text_keeps_the_text_and_uses_only_what_github_keeps(text):
 def test_marked_text_says_what_a_claim_comes_to():
     assert marked_text("39 + 47 = 76.") == "<pre><b>39 + 47 = 76</b> <i>[is 86]</i>.</pre>"
     assert marked_text("3 + 4 = 8 = 9") == "<pre><b>3 + 4 = 8 = 9</b> <i>[is 7; is 8]</i></pre>"
-
-
-# value: text
-NUMBERS = {
-    Fraction(86): "86",
-    Fraction(-5, 2): "-2.5",
-    Fraction(1, 3): "1/3",
-    Fraction(0): "0",
-    Fraction(100001, 100000): "1.00001",
-    Fraction(22, 70001): "about 0.000314281",
-    Fraction(10**12): "about 1e12",
-    Fraction(-3 * 10**5000): "about -3e5000",
-    Fraction(1, 10**5000): "about 0",
-}
-
-
-@pytest.mark.parametrize(("value", "text"), NUMBERS.items(), ids=NUMBERS.values())
-def test_number_text(value, text):
-    assert number_text(value) == text
 
 
 # --- Card --------------------------------------------------------------------

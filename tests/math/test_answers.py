@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grpo_math import answers
-from grpo_math.answers import extract_answer, extract_boxed, is_correct, is_equivalent
+from grpo_math.answers import UNANSWERABLE, explain, extract_answer, extract_boxed, is_correct, is_equivalent, read_completion
 from grpo_math.formats import FORMATS
 
 WRAPPINGS = {
@@ -283,6 +283,37 @@ def test_any_text_gets_a_verdict_and_a_gold_equals_itself(text, gold):
     for strict, flexible in verdicts.values():
         assert (strict is None) == (flexible is None)
         assert not strict or flexible, "what counts in the required form counts anywhere"
+
+
+def read_separately(text: str, gold: str, fmt) -> tuple:
+    """What `read_completion` gives, by the calls that each give a part of it."""
+    verdict = explain(text, gold, fmt)
+    strict = extract_answer(text, fmt, strict=True), is_correct(text, gold, fmt, strict=True)
+    return verdict.answer, verdict.correct, verdict.reason, *strict, fmt.parse(text).exact
+
+
+READ = {name: (text, "72") for name, (text, *_) in EXTRACTED.items()} | {name: case[:2] for name, case in CORRECT.items()}
+READ |= {f"{name}, unanswerable": (text, UNANSWERABLE) for name, (text, _) in READ.items()}
+READ |= {
+    "boxes that are the parts of the gold": ("\\boxed{2}, then \\boxed{3}", "2, 3"),
+    "answers that disagree": ("\\boxed{72}\nThe answer is 71.", "72"),
+    "refusal in the form": ("w<end_working_out><SOLUTION>How many?</SOLUTION>", UNANSWERABLE),
+    "refusal outside the form": ("It cannot be determined.", UNANSWERABLE),
+    "refusal before a number in the form": ("It is not given.<end_working_out><SOLUTION>12</SOLUTION>", UNANSWERABLE),
+}
+
+
+@pytest.mark.parametrize(("text", "gold"), READ.values(), ids=READ)
+def test_a_completion_read_once_is_read_as_by_the_separate_calls(text, gold):
+    for fmt in FORMATS.values():
+        assert read_completion(text, gold, fmt) == read_separately(text, gold, fmt), fmt.name
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts, texts | st.just(UNANSWERABLE))
+def test_any_text_is_read_once_as_by_the_separate_calls(text, gold):
+    for fmt in FORMATS.values():
+        assert read_completion(text, gold, fmt) == read_separately(text, gold, fmt), fmt.name
 
 
 HUGE = {

@@ -14,7 +14,7 @@ from inject import evaluate, inject
 
 from grpo_lab.tiny.corpus import WAYS, arithmetic_document
 from grpo_lab.tiny.problems import Difficulty, generate
-from grpo_math.audit import audit
+from grpo_math.audit import audit, number_text
 
 needs_gsm8k = pytest.mark.skipif(not (DATA / "data" / "gsm8k").is_dir(), reason="no GSM8K: set AUDIT_DATA")
 
@@ -197,6 +197,26 @@ ENDS = [
 @pytest.mark.parametrize(("text", "arguments", "flags"), ENDS)
 def test_the_end_of_a_trace(text, arguments, flags):
     assert audit(text, **arguments).flags == flags
+
+
+NUMBERS = {
+    Fraction(86): "86",
+    Fraction(-5, 2): "-2.5",
+    Fraction(1, 3): "1/3",
+    Fraction(-1, 3): "-1/3",
+    Fraction(0): "0",
+    Fraction(1, 20): "0.05",
+    Fraction(100001, 100000): "1.00001",
+    Fraction(22, 70001): "about 0.000314281",
+    Fraction(10**12): "about 1e12",
+    Fraction(-3 * 10**5000): "about -3e5000",
+    Fraction(1, 10**5000): "about 0",
+}
+
+
+@pytest.mark.parametrize(("value", "text"), NUMBERS.items(), ids=NUMBERS.values())
+def test_a_value_as_it_is_read(value, text):
+    assert number_text(value) == text
 
 
 HOSTILE = {

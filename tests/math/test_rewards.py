@@ -11,50 +11,35 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference_rewards import reference_set
 
 from grpo_math import rewards
 from grpo_math.answers import is_correct
 from grpo_math.formats import FORMATS, ReasoningFormat, get_format
-from grpo_math.rewards import answer, contract, form, length, reference
+from grpo_math.rewards import answer, form
 
 TAGS, XML, BOXED = (get_format(name) for name in ("tags", "xml", "boxed"))
 END, OPEN, CLOSE = TAGS.reasoning_end, TAGS.answer_start, TAGS.answer_end
-KINDS = ("sound", "reference")
+KINDS = ("sound", "graded")
 SETS = [(fmt, kind) for fmt in FORMATS.values() for kind in KINDS]
 SET_IDS = [f"{fmt.name} {kind}" for fmt, kind in SETS]
 
 
-FAMILY_NAMES = """correctness exact_format approximate_format strict_format soft_format xml_structure proximity number integer
-soft_overlong_penalty repetition_penalty"""
+GOLD_READERS = {"correctness", "proximity", "number", "integer"}
+NAMES = "correctness exact_format approximate_format strict_format soft_format xml_structure proximity number integer".split()
 
 
-def families(fmt: ReasoningFormat) -> list:
-    """Every family with its default values."""
-    return [
-        rewards.correctness(fmt),
-        rewards.exact_format(fmt),
-        rewards.approximate_format(fmt),
-        rewards.strict_format(fmt),
-        rewards.soft_format(fmt),
-        rewards.xml_structure(fmt),
-        rewards.proximity(fmt),
-        rewards.number(fmt),
-        rewards.integer(fmt),
-        rewards.soft_overlong_penalty(max_length=100, cache=20),
-        rewards.repetition_penalty(),
-    ]
+def functions_of(fmt: ReasoningFormat) -> list:
+    """Every reward function with its default values."""
+    return [getattr(rewards, name)(fmt) for name in NAMES]
 
 
-def every_function(fmt: ReasoningFormat) -> list:
-    return families(fmt) + rewards.reward_set(fmt, "reference")
+def pay(function, text, gold: str | None = "22") -> float | None:
+    return function(completions=[text], answer=[gold], completion_ids=[[7]])[0]
 
 
-def pay(function, text, gold: str | None = "22", tokens: int = 10) -> float | None:
-    return function(completions=[text], answer=[gold], completion_ids=[[7] * tokens])[0]
-
-
-def total(functions, text, gold: str = "22", tokens: int = 10, weights=None) -> float:
-    return sum(w * (pay(f, text, gold, tokens) or 0) for f, w in zip(functions, weights or [1] * len(functions), strict=True))
+def total(functions, text, gold: str = "22", weights=None) -> float:
+    return sum(w * (pay(f, text, gold) or 0) for f, w in zip(functions, weights or [1] * len(functions), strict=True))
 
 
 def tags(given: str) -> str:
@@ -97,8 +82,6 @@ BOX_STRUCTURE = rewards.xml_structure(BOXED, reward=0.375)
 STRICT, SOFT = rewards.strict_format, rewards.soft_format
 LINES = "w\n</reasoning>\n<answer>\n22\n</answer>\n"
 NEAR, NUMBER, INTEGER = rewards.proximity(XML), rewards.number(XML), rewards.integer(XML)
-OVERLONG = rewards.soft_overlong_penalty(max_length=100, cache=20, penalty=1.0)
-REPEATED = rewards.repetition_penalty(ngram=2, penalty=1.0)
 
 # case: (function, completion, gold, what it pays)
 PAID = {
@@ -163,70 +146,27 @@ PAID = {
     "integer: decimal": (INTEGER, xml("21.5"), "22", 0),
     "integer: words": (INTEGER, xml("many"), "22", 0),
     "integer: not asked for by the gold": (INTEGER, xml("1"), "1/2", 0),
-    "repetition: none": (REPEATED, "one two three four", "22", 0),
-    "repetition: all but the first": (REPEATED, "a " * 11, "22", -0.9),
-    "repetition: half": (REPEATED, "a b a b a", "22", -0.5),
-    "repetition: short": (REPEATED, "a", "22", 0),
-    "repetition: nothing": (REPEATED, "", "22", 0),
-    "repetition: only the last words count": (REPEATED, "a " * 20_000 + " ".join(map(str, range(10_000))), "22", 0),
-    "the first 9 of 10 sums differ": (rewards.repetition_penalty(1, 2.0), "1 2 3 4 5 6 7 8 9 9", "22", -0.2),
 }
 
 
 @pytest.mark.parametrize("case", PAID)
-def test_what_a_family_pays(case):
+def test_what_a_function_pays(case):
     function, completion, gold, expected = PAID[case]
     got = pay(function, completion, gold)
     assert got == pytest.approx(expected), f"{case}: {completion[:90]!r} for {gold!r} was paid {got}, expected {expected}"
 
 
-@pytest.mark.parametrize(("tokens", "expected"), [(0, 0), (80, 0), (81, -0.05), (90, -0.5), (99, -0.95), (100, -1), (500, -1)])
-def test_the_overlong_penalty_falls_in_a_line(tokens, expected):
-    assert pay(OVERLONG, "w", tokens=tokens) == pytest.approx(expected)
-
-
-# case: (format, completion, gold, what each function of the reference set pays)
-REFERENCE = {
-    "tags: the very text": (tags("22"), TAGS, "22", [3, 1.5, 5, 3.5]),
-    "tags: but for white space": (tags(" 22 "), TAGS, "22", [3, 1.5, 3.5, 3.5]),
-    "tags: off by one": (tags("21"), TAGS, "22", [3, 1.5, 2, -1.5]),
-    "tags: off by 15 %": (tags("115"), TAGS, "100", [3, 1.5, 1.5, -1.5]),
-    "tags: far off": (tags("50"), TAGS, "100", [3, 1.5, -2.5, -1.5]),
-    "tags: right in another notation": (tags("$22$"), TAGS, "22", [3, 1.5, -4.5, 3.5]),
-    "tags: the first number is another": (tags("x = 1, 22"), TAGS, "22", [3, 1.5, -4.5, -1.5]),
-    "tags: right, gold a fraction": (tags("0.5"), TAGS, "1/2", [3, 1.5, -4.5, 0]),
-    "tags: gold 0": (tags("1"), TAGS, "0", [3, 1.5, -4.5, -1.5]),
-    "tags: numeral that cannot be read": (tags("1.2.3"), TAGS, "22", [3, 1.5, -4.5, 0]),
-    "tags: no form": ("22", TAGS, "22", [0, -3, -2, -2.5]),
-    "xml: line by line": (LINES, XML, "22", [0.375, 0.5, 0.5, 0.5, 2]),
-    "xml: on one line": (xml("22"), XML, "22", [0.375, 0.5, 0, 0.5, 2]),
-    "xml: right in another notation": (xml("$22"), XML, "22", [0.375, 0.5, 0, 0, 0]),
-    "xml: 75 characters after the end": (xml("21") + "x" * 75, XML, "22", [0.3, 0.5, 0, 0.5, 0]),
-    "xml: no form": ("22", XML, "22", [0, 0, 0, 0, 0]),
-    "boxed: another notation": (r"w \boxed{44/2}", BOXED, "22", [1, 1]),
-    "boxed: wrong": (r"w \boxed{21}", BOXED, "22", [0, 1]),
-}
-
-
-@pytest.mark.parametrize("case", REFERENCE)
-def test_what_the_reference_sets_pay(case):
-    completion, fmt, gold, expected = REFERENCE[case]
-    got = [pay(f, completion, gold) for f in rewards.reward_set(fmt, "reference")]
-    assert got == pytest.approx(expected), f"{case}: {completion!r} for {gold!r} was paid {got}, expected {expected}"
-
-
 def test_the_reference_pays_off_by_one_more_than_another_notation_and_ours_does_not():
     off_by_one, other_notation = tags("21"), tags("$22$")
-    reference_set, sound_set = rewards.reward_set(TAGS, "reference"), rewards.reward_set(TAGS)
-    assert total(reference_set, off_by_one) == 5.0 > total(reference_set, other_notation) == 3.5
-    assert total(sound_set, off_by_one) == 1.5 < total(sound_set, other_notation) == 4.5
+    reference, sound = reference_set(TAGS), rewards.reward_set(TAGS)
+    assert total(reference, off_by_one) == 5.0 > total(reference, other_notation) == 3.5
+    assert total(sound, off_by_one) == 1.5 < total(sound, other_notation) == 4.5
+    assert rewards.margin(reference) == -20.0 and rewards.margin(sound) == 1.0
 
 
 def test_unknown_sets_are_refused():
-    with pytest.raises(ValueError, match="choose sound, graded or reference"):
+    with pytest.raises(ValueError, match="no reward set 'best'; choose sound or graded"):
         rewards.reward_set(TAGS, "best")
-    with pytest.raises(ValueError, match="no reference rewards for the format 'own'"):
-        rewards.reward_set(ReasoningFormat("own", "<a>", "</a>", "<b>", "</b>", ""), "reference")
 
 
 # --- TRL's contract ---
@@ -246,8 +186,8 @@ SHAPES = {
 
 @pytest.mark.parametrize("completion", SHAPES.values(), ids=SHAPES)
 def test_completions_are_texts_or_messages(completion):
-    got = [pay(f, completion) for f in every_function(TAGS)]
-    assert got == [pay(f, tags("22")) for f in every_function(TAGS)]
+    got = [pay(f, completion) for f in functions_of(TAGS)]
+    assert got == [pay(f, tags("22")) for f in functions_of(TAGS)]
 
 
 EMPTY = [[], message(None), message([]), message(["text"]), [{"role": "assistant"}]]
@@ -255,7 +195,7 @@ EMPTY = [[], message(None), message([]), message(["text"]), [{"role": "assistant
 
 @pytest.mark.parametrize("completion", EMPTY, ids=repr)
 def test_an_empty_message_is_paid_as_nothing(completion):
-    assert [pay(f, completion) for f in every_function(TAGS)] == [pay(f, "") for f in every_function(TAGS)]
+    assert [pay(f, completion) for f in functions_of(TAGS)] == [pay(f, "") for f in functions_of(TAGS)]
     assert total(rewards.reward_set(TAGS), completion) == -0.5
 
 
@@ -280,70 +220,53 @@ def test_trl_keywords_are_accepted_and_each_column_is_logged_once(fmt, kind):
 @pytest.mark.parametrize("fmt", FORMATS.values(), ids=FORMATS)
 def test_functions_pickle_and_have_names(fmt):
     text = fmt.render_target("w", "21")
-    for f in every_function(fmt):
+    for f in functions_of(fmt):
         copy = pickle.loads(pickle.dumps(f))
         assert copy == f and copy.__name__ == f.__name__ and pay(copy, text) == pay(f, text)
     assert [f.__name__ for f in rewards.reward_set(fmt)] == ["correctness", "exact_format", "approximate_format"]
-    assert [f.__name__ for f in families(fmt)] == FAMILY_NAMES.split()
+    assert [f.__name__ for f in functions_of(fmt)] == NAMES
 
 
 def test_trl_shows_the_names():
     utilities = pytest.importorskip("trl.trainer.utils")
-    names = [utilities.get_callable_name(f) for f in families(TAGS)]
-    assert names == FAMILY_NAMES.split()
+    names = [utilities.get_callable_name(f) for f in functions_of(TAGS)]
+    assert names == NAMES
 
 
 def test_a_worker_process_agrees():
-    functions, texts = every_function(TAGS), [tags("22"), tags("21"), "22"]
+    functions, texts = functions_of(TAGS), [tags("22"), tags("21"), "22"]
     code = (
         "import pickle, sys; functions, given = pickle.load(sys.stdin.buffer); "
         "sys.stdout.buffer.write(pickle.dumps([f(**given) for f in functions]))"
     )
-    given = {"completions": texts, "answer": ["22"] * 3, "completion_ids": [[7] * 95] * 3}
+    given = {"completions": texts, "answer": ["22"] * 3}
     run = subprocess.run([sys.executable, "-c", code], input=pickle.dumps((functions, given)), capture_output=True, check=True)
     assert pickle.loads(run.stdout) == [f(**given) for f in functions]
 
 
 def test_threads_agree():
     texts = [tags(str(n)) for n in range(50)]
-    functions = [rewards.correctness(TAGS), rewards.proximity(TAGS), rewards.repetition_penalty()]
+    functions = [rewards.correctness(TAGS), rewards.proximity(TAGS), rewards.exact_format(TAGS)]
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda _: [f(texts, answer=["22"] * 50) for f in functions], range(16)))
     assert results[0][0] == [3.0 * (n == 22) for n in range(50)]
     assert all(result == results[0] for result in results)
 
 
-@pytest.mark.parametrize(
-    "f", [rewards.correctness(TAGS), rewards.proximity(TAGS), *rewards.reward_set(XML, "reference")[-2:]], ids=repr
-)
+@pytest.mark.parametrize("f", [f for f in functions_of(TAGS) if f.__name__ in GOLD_READERS], ids=lambda f: f.__name__)
 def test_a_data_set_without_golds_is_refused(f):
     with pytest.raises(ValueError, match=f"{f.__name__} reward needs gold answers: .* column named 'answer'"):
         f(["22"])
 
 
-def test_the_overlong_penalty_needs_token_ids():
-    with pytest.raises(ValueError, match="pass completion_ids, as TRL's GRPOTrainer does"):
-        OVERLONG(["22"], answer=["22"])
-
-
-def test_settings_that_make_no_sense_are_refused():
-    for cache in (0, 101):
-        with pytest.raises(ValueError, match="between 1 and max_length=100"):
-            rewards.soft_overlong_penalty(max_length=100, cache=cache)
-    with pytest.raises(ValueError, match="1 word or more"):
-        rewards.repetition_penalty(ngram=0)
-
-
 # --- gold answers ---
-
-GOLD_READERS = {"correctness", "proximity", "number", "integer", "answer_bands", "first_number", "digits_only", "same_text"}
 
 
 @pytest.mark.parametrize("fmt", FORMATS.values(), ids=FORMATS)
 @pytest.mark.parametrize("gold", ["", None, " $ $ ", "2" * 100_000], ids=["empty", "missing", "blank", "too long"])
 def test_a_gold_that_cannot_be_graded_is_reported_and_never_rewarded(fmt, gold):
     assert rewards.ungradable(["22", gold]) == [(1, gold)]
-    for f in every_function(fmt):
+    for f in functions_of(fmt):
         paid = [pay(f, fmt.render_target("w", text), gold) for text in ("22", "", str(gold))]
         assert (paid == [None] * 3) == (f.__name__ in GOLD_READERS), f"{f.__name__} paid {paid} for {str(gold)[:20]!r}"
 
@@ -401,15 +324,29 @@ def formats():
 
 
 @pytest.mark.parametrize("fmt", FORMATS.values(), ids=FORMATS)
-def test_every_choice_of_families_with_their_defaults_is_sound(fmt):
+def test_every_choice_of_functions_with_their_defaults_is_sound(fmt):
     assert rewards.margin(rewards.reward_set(fmt)) == 1.0
-    assert rewards.margin(families(fmt)) == pytest.approx(0.05)
-    assert all(rewards.margin([f]) <= 0 for f in families(fmt)[1:]), "leaving out a function would lessen the margin"
+    assert rewards.margin(functions_of(fmt)) == pytest.approx(0.5)
+    assert all(rewards.margin([f]) <= 0 for f in functions_of(fmt)[1:]), "leaving out a function would lessen the margin"
 
 
-@pytest.mark.parametrize("fmt", FORMATS.values(), ids=FORMATS)
-def test_reference_sets_are_not_sound(fmt):
-    assert rewards.margin(rewards.reward_set(fmt, "reference")) <= 0
+def test_the_margin_counts_the_penalties_of_trl():
+    trl = pytest.importorskip("trl.rewards")
+    penalties = [trl.get_soft_overlong_punishment(100, 20), trl.get_repetition_penalty_reward(4, max_penalty=-0.5)]
+    assert rewards.margin([*rewards.reward_set(TAGS), *penalties]) == 1.0 - 1.0 - 0.5
+    assert rewards.margin([*rewards.reward_set(TAGS), *penalties], [1, 1, 1, 0.25, 0.5]) == 1.0 - 0.25 - 0.25
+    ids = [[7] * 5, [7] * 100, [7] * 500, list(range(120))]
+    for penalty in penalties:
+        least, most = getattr(penalty, "max_penalty", -1.0), 0.0
+        assert all(least <= paid <= most for paid in penalty(completion_ids=ids))
+
+
+def test_a_function_that_states_no_bounds_has_no_margin():
+    def own(completions, **kwargs):
+        return [0.0] * len(completions)
+
+    with pytest.raises(ValueError, match=r"What own pays is not known, so neither is the margin: give it a method bounds\(\)"):
+        rewards.margin([*rewards.reward_set(TAGS), own])
 
 
 def test_weights_of_a_margin():
@@ -421,24 +358,23 @@ def test_weights_of_a_margin():
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.data(), formats(), st.integers(0, 150))
-def test_every_function_keeps_its_bounds(data, fmt, tokens):
+@given(st.data(), formats())
+def test_every_function_keeps_its_bounds(data, fmt):
     gold, texts = data.draw(graded(fmt))
-    for f in every_function(fmt):
+    for f in functions_of(fmt) + reference_set(TAGS) * (fmt == TAGS):
         least_right, most_wrong = f.bounds()
         for text in texts:
-            right, paid = is_correct(text, gold, fmt, strict=True), pay(f, text, gold, tokens)
+            right, paid = is_correct(text, gold, fmt, strict=True), pay(f, text, gold)
             assert paid >= least_right if right else paid <= most_wrong, (f.__name__, text, gold, right, paid)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.data(), formats())
 def test_a_right_answer_earns_more_than_any_wrong_one_by_the_margin(data, fmt):
-    functions = data.draw(st.sampled_from([families(fmt), *(rewards.reward_set(fmt, kind) for kind in KINDS)]))
+    functions = data.draw(st.sampled_from([functions_of(fmt), rewards.reward_set(fmt), *[reference_set(TAGS)] * (fmt == TAGS)]))
     weights = data.draw(st.lists(st.sampled_from([0, 0.1, 0.5, 1, 2]), min_size=len(functions), max_size=len(functions)))
     gold, texts = data.draw(graded(fmt))
-    tokens = data.draw(st.lists(st.integers(0, 150), min_size=len(texts), max_size=len(texts)))
-    paid = {text: total(functions, text, gold, n, weights) for text, n in zip(texts, tokens, strict=True)}
+    paid = {text: total(functions, text, gold, weights) for text in texts}
     right = {text: sum_ for text, sum_ in paid.items() if is_correct(text, gold, fmt, strict=True)}
     wrong = {text: sum_ for text, sum_ in paid.items() if text not in right}
     assert right and wrong, texts
@@ -449,7 +385,7 @@ def test_a_right_answer_earns_more_than_any_wrong_one_by_the_margin(data, fmt):
 @given(st.data(), formats())
 def test_under_the_sound_set_wrong_is_below_right(data, fmt):
     gold, texts = data.draw(graded(fmt))
-    for functions in (rewards.reward_set(fmt), families(fmt)):
+    for functions in (rewards.reward_set(fmt), functions_of(fmt)):
         paid = [(is_correct(text, gold, fmt, strict=True), total(functions, text, gold)) for text in texts]
         assert max(p for ok, p in paid if not ok) < min(p for ok, p in paid if ok), (gold, list(zip(texts, paid, strict=True)))
 
@@ -459,7 +395,7 @@ def test_under_the_sound_set_wrong_is_below_right(data, fmt):
 def test_the_same_text_earns_more_with_the_right_answer(data, fmt):
     _, (_, _, before, _, after, _) = data.draw(graded(fmt))
     with_right, with_wrong = (before + fmt.answer_start + n + fmt.answer_end + after for n in (r"\frac{44}{2}", r"\frac{42}{2}"))
-    for functions in (rewards.reward_set(fmt), families(fmt)):
+    for functions in (rewards.reward_set(fmt), functions_of(fmt)):
         assert total(functions, with_wrong) <= total(functions, with_right), (with_right, with_wrong)
 
 
@@ -469,11 +405,11 @@ def test_neither_stuffing_nor_text_after_the_end_pays(data, fmt):
     _, texts = data.draw(graded(fmt))
     tail = data.draw(st.sampled_from(texts) | st.text(max_size=30))
     exact = fmt.render_target("w\n", "22")
-    for f in every_function(fmt):
+    for f in functions_of(fmt):
         most = pay(f, exact)
         assert pay(f, exact + tail) <= most, (f.__name__, tail)
         assert pay(f, exact * 5) <= most, (f.__name__, "the form five times")
-    for f in families(fmt)[1:6]:
+    for f in functions_of(fmt)[1:6]:
         assert pay(f, tail) <= f.reward, (f.__name__, tail)
     assert total(rewards.reward_set(fmt), exact * 5) < total(rewards.reward_set(fmt), exact)
 
@@ -525,7 +461,7 @@ MEGABYTE = {
 @pytest.mark.parametrize("fmt", FORMATS.values(), ids=FORMATS)
 @pytest.mark.parametrize("case", MEGABYTE)
 def test_a_megabyte_takes_at_most_20_ms(fmt, case):
-    for f in every_function(fmt):
+    for f in functions_of(fmt):
         times = []
         while len(times) < 5 and min(times, default=1) > 0.02:  # the best of five: the machine may be busy
             start = time.thread_time()
@@ -534,21 +470,6 @@ def test_a_megabyte_takes_at_most_20_ms(fmt, case):
         assert min(times) <= 0.02, f"{f.__name__} took {min(times):.3f} s for {case}"
 
 
-def test_import_is_light():
-    code = (
-        "import sys, time; start = time.perf_counter(); import grpo_math.rewards; "
-        "print(time.perf_counter() - start, "
-        "[m for m in ('torch', 'sympy', 'transformers', 'trl') if m in sys.modules])"
-    )
-    times = []
-    for _ in range(3):  # the best of three: the machine may be busy
-        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-        seconds, loaded = run.stdout.split(maxsplit=1)
-        assert loaded.strip() == "[]", f"grpo_math.rewards loads {loaded}"
-        times.append(float(seconds))
-    assert min(times) < 0.5, times
-
-
-@pytest.mark.parametrize("module", [rewards, answer, contract, form, length, reference], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [rewards, answer, form], ids=lambda module: module.__name__)
 def test_examples_in_docstrings(module):
     assert doctest.testmod(module).failed == 0

@@ -1,14 +1,10 @@
 """A completion as HTML with its false claims marked, for the page of a run and for notebooks. All of its text is escaped."""
 
 from collections.abc import Iterator
-from fractions import Fraction
 from html import escape
-from math import floor, log10
 from typing import NamedTuple
 
-from grpo_math.audit import Claim, Operand, audit
-
-MOST_DIGITS = 12  # a value that needs more characters is rounded
+from grpo_math.audit import Claim, Operand, audit, number_text
 
 
 class Mark(NamedTuple):
@@ -63,23 +59,6 @@ def marked_text(text: str) -> str:
         pieces.append(f"{escape(text[at:start])}<b>{escape(text[start:end])}</b> <i>[{values}]</i>")
         at = end
     return f"<pre>{''.join(pieces)}{escape(text[at:])}</pre>"
-
-
-def number_text(value: Fraction) -> str:
-    """An exact value as it is read: 86, 2.5 or 1/3; with "about" in front where that is too long."""
-    size = log10(abs(value.numerator)) - log10(value.denominator) if value else 0  # of integers that no float may hold
-    if size >= MOST_DIGITS:
-        return f"about {'-' if value < 0 else ''}{10 ** (size % 1):.3g}e{floor(size)}"
-    for places in range(6):
-        if (value * 10**places).denominator == 1:
-            return f"{'-' if value < 0 else ''}{_decimal(abs(value), places)}"
-    short = value.denominator < 10**4
-    return f"{value.numerator}/{value.denominator}" if short else f"about {float(value):.6g}"
-
-
-def _decimal(value: Fraction, places: int) -> str:
-    digits = f"{int(value * 10**places):0{places + 1}}"
-    return f"{digits[:-places]}.{digits[-places:]}" if places else digits
 
 
 def _spans(text: str, problem: str = "") -> Iterator[tuple[int, int, list[Claim | Operand]]]:

@@ -13,11 +13,11 @@ compares them, `grounding` asks where operands come from, `finals` looks at the 
 
 from dataclasses import dataclass
 
-from grpo_math.audit.claims import Claim, read_links
+from grpo_math.audit.claims import Claim, number_text, read_links
 from grpo_math.audit.finals import final_answers, goes_on_after_end, is_degenerate, is_stated, read_value
 from grpo_math.audit.grounding import Operand, grounded_numbers, ungrounded_operands
 
-__all__ = ["Audit", "Claim", "Operand", "audit", "read_links"]
+__all__ = ["Audit", "Claim", "Operand", "audit", "number_text", "read_links"]
 
 LONGEST_TRACE = 100_000  # characters; what stands behind them is not read
 
@@ -61,7 +61,3 @@ def _contradicts(trace: str, links: list, finals: list, answer: str | None) -> b
     derived = {side.value for link in links for side in link.sides if link.start < end}
     derived |= {number for link in links if link.claim for number in (link.claim.stated, link.claim.exact)}
     return not is_stated(value, derived, trace[:end])
-
-
-def number_text(value):  # TEMPORARY
-    return str(value)

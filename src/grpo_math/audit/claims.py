@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
+from math import floor, log10
 
 from grpo_math.audit.expressions import Reader, Side, Unreadable, Value
 from grpo_math.audit.lexer import Token, tokens
 from grpo_math.audit.units import APPROXIMATELY, CALENDAR, CHANGES_NEXT, LABELS, PARTS, SIZES
 
 MOST_CLAIMS = 2000
+MOST_DIGITS = 12  # a value that needs more characters is written rounded
 PROSE = 40  # characters before a line's first number that may still change its value
 ROUNDED = frozenset("rounded rounding rounds round whole floor nearest".split()) | APPROXIMATELY
 LEAVES_A_REST = frozenset(
@@ -41,6 +43,21 @@ class Claim:
     stated: Fraction
     exact: Fraction
     true: bool
+
+
+def number_text(value: Fraction) -> str:
+    """An exact value as it is read: 86, 2.5 or 1/3; with "about" in front where that is too long."""
+    sign = "-" if value < 0 else ""
+    size = log10(abs(value.numerator)) - log10(value.denominator) if value else 0  # of integers that no float may hold
+    if size >= MOST_DIGITS:
+        return f"about {sign}{10 ** (size % 1):.3g}e{floor(size)}"
+    for places in range(6):
+        scaled = abs(value) * 10**places
+        if scaled.denominator == 1:
+            digits = f"{int(scaled):0{places + 1}}"
+            return sign + (f"{digits[:-places]}.{digits[-places:]}" if places else digits)
+    short = value.denominator < 10**4
+    return f"{value.numerator}/{value.denominator}" if short else f"about {float(value):.6g}"
 
 
 @dataclass(slots=True)

@@ -1,13 +1,15 @@
 """Reward functions for TRL's GRPOTrainer: light to import, picklable, safe in threads and workers.
 
-Each family is a factory that returns `f(completions, answer, **kwargs) -> list[float | None]`. Completions are strings or
-message lists; `answer` is the data set's column of gold answers. Correct means what `answers` says, as in the evaluation, of
-the answer that stands in the required form. Functions that read the gold answer pay None where it cannot be graded.
+Each is a small class in lower case, because what you make of it is used as a function, and TRL logs it under its name:
+`f = correctness(fmt)`, then `f(completions, answer=golds) -> list[float | None]`. Completions are strings or message lists;
+`answer` is the data set's column of gold answers. Correct means what `answers` says, as in the evaluation, of the answer that
+stands in the required form. Functions that read the gold answer pay None where it cannot be graded.
 
 A departure from the textbook: which functions may be used together is not a matter of taste. Each function states the least
 that it pays for a right answer and the most for any other, and `margin` adds them up. A set is sound where that sum is
-positive: then no wrong answer earns what a right one does, in any notation and any form. All families together, with their
-defaults, are sound, and so is every choice of them that holds `correctness`.
+positive: then no wrong answer earns what a right one does, in any notation and any form. All functions together, with their
+defaults, are sound, and so is every choice of them that holds `correctness`. For the length of completions and for repetition
+TRL has penalties of its own (`get_soft_overlong_punishment`, `get_repetition_penalty_reward`), which `margin` counts too.
 
 >>> from grpo_math.formats import get_format
 >>> completions = ["6 * 7 = 42<end_working_out><SOLUTION>42</SOLUTION>", "It is 42."]
@@ -22,8 +24,6 @@ from grpo_math.formats import ReasoningFormat
 from grpo_math.rewards.answer import correctness, integer, number, proximity
 from grpo_math.rewards.contract import RewardFunction, gold_text
 from grpo_math.rewards.form import approximate_format, exact_format, soft_format, strict_format, xml_structure
-from grpo_math.rewards.length import repetition_penalty, soft_overlong_penalty
-from grpo_math.rewards.reference import reference_set
 
 __all__ = [
     "approximate_format",
@@ -34,33 +34,29 @@ __all__ = [
     "margin",
     "number",
     "proximity",
-    "repetition_penalty",
     "reward_set",
     "soft_format",
-    "soft_overlong_penalty",
     "strict_format",
     "ungradable",
     "xml_structure",
 ]
 
 SOLUTION_MARK = "####"  # of GSM8K: the worked solution before it, the answer behind it
+TRL_PENALTIES = ("soft_overlong_punishment_reward", "repetition_penalty_reward")  # they pay from -1, or their max_penalty, to 0
 
 
 def reward_set(fmt: ReasoningFormat, kind: str = "sound") -> list[RewardFunction]:
-    """The reward functions of a run: "sound" and "graded" are ours; "reference" holds public values, for comparison only.
+    """The reward functions of a run.
 
     sound: a right answer earns 3 and loses at most 0.5; a wrong one in perfect form earns 1.5. graded: these and `proximity`,
-    by which a number that is close earns more than one that is far. reference: see `reference_set`. Raises ValueError for any
-    other kind.
+    by which a number that is close earns more than one that is far. Raises ValueError for any other kind.
     """
     sound = [correctness(fmt), exact_format(fmt), approximate_format(fmt)]
     if kind == "sound":
         return sound
     if kind == "graded":
         return [*sound, proximity(fmt)]
-    if kind == "reference":
-        return reference_set(fmt)
-    raise ValueError(f"There is no reward set {kind!r}; choose sound, graded or reference.")
+    raise ValueError(f"There is no reward set {kind!r}; choose sound or graded.")
 
 
 def margin(functions: Sequence[RewardFunction], weights: Sequence[float] | None = None) -> float:
@@ -68,18 +64,31 @@ def margin(functions: Sequence[RewardFunction], weights: Sequence[float] | None 
 
     The sum of weight * (least paid for a right answer - most paid for a wrong one) over functions of one format. The true
     difference may be larger, because no two completions meet all these cases at once. `weights` are TRL's `reward_weights`
-    (None: 1 each). Raises ValueError for a negative weight, or where their number is not that of the functions.
+    (None: 1 each). TRL's two penalties may be among the functions. Raises ValueError for a negative weight, where the number of
+    weights is not that of the functions, or for a function that does not state its bounds.
 
     >>> from grpo_math.formats import get_format
-    >>> tags = get_format("tags")
-    >>> margin(reward_set(tags)), margin(reward_set(tags, "reference"))
-    (1.0, -20.0)
+    >>> functions = reward_set(get_format("tags"))
+    >>> margin(functions), margin(functions, weights=[1, 3, 1])
+    (1.0, -1.0)
     """
     weights = [1.0] * len(functions) if weights is None else list(weights)
     if len(weights) != len(functions) or any(weight < 0 for weight in weights):
         raise ValueError(f"{len(functions)} reward functions need as many weights of 0 or more, not {weights}.")
-    bounds = [f.bounds() for f in functions]
-    return sum(weight * (least_right - most_wrong) for weight, (least_right, most_wrong) in zip(weights, bounds, strict=True))
+    total = 0.0
+    for weight, f in zip(weights, functions, strict=True):
+        name = getattr(f, "__name__", type(f).__name__)
+        if name in TRL_PENALTIES:
+            least_right, most_wrong = getattr(f, "max_penalty", -1.0), 0.0
+        elif hasattr(f, "bounds"):
+            least_right, most_wrong = f.bounds()
+        else:
+            raise ValueError(
+                f"What {name} pays is not known, so neither is the margin: give it a method bounds() that returns the least it "
+                "pays for a right answer and the most for any other."
+            )
+        total += weight * (least_right - most_wrong)
+    return total
 
 
 def ungradable(golds: Sequence[str | None]) -> list[tuple[int, str | None]]:

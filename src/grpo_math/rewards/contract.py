@@ -1,15 +1,23 @@
-"""What TRL hands to a reward function.
-
-A reward function here is a small class rather than a closure or a partial: it pickles, it compares, and TRL shows its
-`__name__`. Its `bounds()` gives two numbers: the least that it pays for a right answer, and the most that it pays for any
-other (see `rewards.margin`).
-"""
+"""What TRL hands to a reward function, and what every one here answers to."""
 
 from collections.abc import Callable, Sequence
 
 Completion = str | Sequence[dict]
 Golds = Sequence[str | None]
 RewardFunction = Callable[..., list[float | None]]
+
+
+class Reward:
+    """A reward function as a small class rather than a closure or a partial, so that it pickles and compares.
+
+    A subclass is called with the completions and pays each. Its `bounds()` gives two numbers: the least that it pays for a right
+    answer, and the most that it pays for any other (see `rewards.margin`).
+    """
+
+    @property
+    def __name__(self) -> str:
+        """The name under which TRL logs it."""
+        return type(self).__name__
 
 
 def completion_text(completion: Completion) -> str:

@@ -4,12 +4,38 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from grpo_math.formats import ReasoningFormat
-from grpo_math.rewards.contract import Completion, Golds, RewardFunction, completion_text
+from grpo_math.rewards.contract import Completion, Reward, completion_text
 
 TRAILING_COST = 0.001  # for each character after the end
 
 
-def exact_format(fmt: ReasoningFormat, reward: float = 1.0) -> RewardFunction:
+@dataclass(frozen=True)
+class FormReward(Reward):
+    """Pays for the form of a text, by a subclass's `pay(text)`: from 0 to `reward` unless `bounds` says otherwise."""
+
+    fmt: ReasoningFormat
+    reward: float
+
+    def __call__(self, completions: Sequence[Completion], **kwargs) -> list[float | None]:
+        return [self.pay(completion_text(completion)) for completion in completions]
+
+    def bounds(self) -> tuple[float, float]:
+        return 0.0, self.reward
+
+    def tags(self) -> tuple[str, str, str]:
+        """The tags that a completion has to write: the prompt writes the first."""
+        return self.fmt.reasoning_end, self.fmt.answer_start, self.fmt.answer_end
+
+    def marks(self, text: str) -> list[bool]:
+        """Does each mark stand exactly once? False is added where the prompt's tag is repeated."""
+        if self.fmt.boxed:
+            return [text.count(self.fmt.answer_start) == 1, self.fmt.parse(text).answer is not None]
+        body = text.removeprefix(self.fmt.reasoning_start)
+        return [body.count(tag) == 1 for tag in self.tags()] + [False] * (self.fmt.reasoning_start in body)
+
+
+@dataclass(frozen=True)
+class exact_format(FormReward):
     """`reward` where the whole completion has the form, with nothing after its end, else 0.
 
     >>> from grpo_math.formats import get_format
@@ -17,10 +43,15 @@ def exact_format(fmt: ReasoningFormat, reward: float = 1.0) -> RewardFunction:
     >>> xml(["one</reasoning><answer>1</answer>", "one</reasoning><answer>1</answer> Bye!"])
     [1.0, 0.0]
     """
-    return _ExactFormat(fmt, reward)
+
+    reward: float = 1.0
+
+    def pay(self, text: str) -> float:
+        return self.reward * self.fmt.parse(text).exact
 
 
-def approximate_format(fmt: ReasoningFormat, reward: float = 0.5, penalty: float | None = None) -> RewardFunction:
+@dataclass(frozen=True)
+class approximate_format(FormReward):
     """Of n marks, one that stands exactly once earns `reward` / n, any other costs `penalty` / n (None: as much as `reward`).
 
     The tag that opens the working belongs to the prompt: it earns nothing, and costs where it is repeated later on. For the
@@ -32,10 +63,24 @@ def approximate_format(fmt: ReasoningFormat, reward: float = 0.5, penalty: float
     >>> marks([once, "<SOLUTION>1</SOLUTION>", 9 * once])
     [3.0, 1.0, -3.0]
     """
-    return _ApproximateFormat(fmt, reward, reward if penalty is None else penalty)
+
+    reward: float = 0.5
+    penalty: float | None = None
+
+    def bounds(self) -> tuple[float, float]:
+        return -self._cost(), self.reward
+
+    def pay(self, text: str) -> float:
+        marks = self.marks(text)
+        once = sum(marks) / len(marks)
+        return self.reward * once - self._cost() * (1 - once)
+
+    def _cost(self) -> float:
+        return self.reward if self.penalty is None else self.penalty
 
 
-def strict_format(fmt: ReasoningFormat, reward: float = 0.1) -> RewardFunction:
+@dataclass(frozen=True)
+class strict_format(FormReward):
     """`reward` where the form is exact and each tag has a line to itself (the box: begins the last line), else 0.
 
     >>> from grpo_math.formats import get_format
@@ -43,10 +88,24 @@ def strict_format(fmt: ReasoningFormat, reward: float = 0.1) -> RewardFunction:
     >>> lines(["one\\n</reasoning>\\n<answer>\\n1\\n</answer>\\n", "one</reasoning><answer>1</answer>"])
     [1.0, 0.0]
     """
-    return _StrictFormat(fmt, reward)
+
+    reward: float = 0.1
+
+    def pay(self, text: str) -> float:
+        if not self.fmt.parse(text).exact:  # so each tag stands once, and nothing follows a box
+            return 0.0
+        if self.fmt.boxed:
+            return self.reward * text.rstrip().rpartition("\n")[2].lstrip().startswith(r"\boxed")
+        for tag in self.tags():
+            before, _, after = text.partition(tag)
+            rest = after.lstrip(" \t\r")
+            if not before.rstrip(" \t").endswith("\n") or (rest and not rest.startswith("\n")):
+                return 0.0
+        return self.reward
 
 
-def soft_format(fmt: ReasoningFormat, reward: float = 0.1) -> RewardFunction:
+@dataclass(frozen=True)
+class soft_format(FormReward):
     """`reward` for working and then one answer section, whatever stands between and after them, else 0.
 
     >>> from grpo_math.formats import get_format
@@ -54,10 +113,16 @@ def soft_format(fmt: ReasoningFormat, reward: float = 0.1) -> RewardFunction:
     >>> soft(["one</reasoning> so <answer>1</answer> Bye!", "<answer>1</answer>one</reasoning>"])
     [1.0, 0.0]
     """
-    return _SoftFormat(fmt, reward)
+
+    reward: float = 0.1
+
+    def pay(self, text: str) -> float:
+        parsed = self.fmt.parse(text)
+        return self.reward * (parsed.reasoning is not None and parsed.answer is not None)
 
 
-def xml_structure(fmt: ReasoningFormat, reward: float = 0.2) -> RewardFunction:
+@dataclass(frozen=True)
+class xml_structure(FormReward):
     """The share of `reward` that is earned by marks that stand once and in order, less 0.001 for each character after the end.
 
     Never below 0. The marks are those of `approximate_format`, so the boxed form has them too.
@@ -68,101 +133,22 @@ def xml_structure(fmt: ReasoningFormat, reward: float = 0.2) -> RewardFunction:
     >>> structure([once, once + "Bye!", once + once, "<answer>1</answer>"])
     [0.375, 0.371, 0.0, 0.25]
     """
-    return _XmlStructure(fmt, reward)
 
+    reward: float = 0.2
 
-@dataclass(frozen=True)
-class _FormReward:
-    """Pays for the form of a text, whatever its answer: from 0 to `reward` unless `bounds` says otherwise."""
-
-    fmt: ReasoningFormat
-    reward: float
-
-    def __call__(self, completions: Sequence[Completion], answer: Golds | None = None, **kwargs) -> list[float | None]:
-        return [self._pay(completion_text(completion)) for completion in completions]
-
-    def bounds(self) -> tuple[float, float]:
-        return 0.0, self.reward
-
-
-class _ExactFormat(_FormReward):
-    __name__ = "exact_format"
-
-    def _pay(self, text: str) -> float:
-        return self.reward * self.fmt.parse(text).exact
-
-
-class _SoftFormat(_FormReward):
-    __name__ = "soft_format"
-
-    def _pay(self, text: str) -> float:
-        parsed = self.fmt.parse(text)
-        return self.reward * (parsed.reasoning is not None and parsed.answer is not None)
-
-
-class _StrictFormat(_FormReward):
-    __name__ = "strict_format"
-
-    def _pay(self, text: str) -> float:
-        return self.reward * (self.fmt.parse(text).exact and self._line_by_line(text))
-
-    def _line_by_line(self, text: str) -> bool:
-        """Of an exact text: there each tag stands once, and nothing follows a box."""
-        if self.fmt.boxed:
-            return text.rstrip().rpartition("\n")[2].lstrip().startswith(r"\boxed")
-        around = [text.partition(tag) for tag in _asked(self.fmt)]
-        return all(before.rstrip(" \t").endswith("\n") and _ends_line(after) for before, _, after in around)
-
-
-@dataclass(frozen=True)
-class _ApproximateFormat(_FormReward):
-    penalty: float
-    __name__ = "approximate_format"
-
-    def bounds(self) -> tuple[float, float]:
-        return -self.penalty, self.reward
-
-    def _pay(self, text: str) -> float:
-        marks = _marks(self.fmt, text)
-        once = sum(marks) / len(marks)
-        return self.reward * once - self.penalty * (1 - once)
-
-
-class _XmlStructure(_FormReward):
-    __name__ = "xml_structure"
-
-    def _pay(self, text: str) -> float:
-        marks = _marks(self.fmt, text)
-        places = [] if self.fmt.boxed else [text.find(tag) for tag, once in zip(_asked(self.fmt), marks, strict=False) if once]
+    def pay(self, text: str) -> float:
+        marks = self.marks(text)
+        places = [] if self.fmt.boxed else [text.find(tag) for tag, once in zip(self.tags(), marks, strict=False) if once]
         if places != sorted(places):
             return 0.0
-        return max(0.0, self.reward * (sum(marks) / len(marks)) - TRAILING_COST * _characters_after_end(self.fmt, text))
+        return max(0.0, self.reward * (sum(marks) / len(marks)) - TRAILING_COST * self._characters_after_end(text))
 
-
-def _asked(fmt: ReasoningFormat) -> tuple[str, str, str]:
-    """The tags that a completion has to write: the prompt writes the first."""
-    return fmt.reasoning_end, fmt.answer_start, fmt.answer_end
-
-
-def _marks(fmt: ReasoningFormat, text: str) -> list[bool]:
-    """Does each mark stand exactly once? False is added where the prompt's tag is repeated."""
-    if fmt.boxed:
-        return [text.count(fmt.answer_start) == 1, fmt.parse(text).answer is not None]
-    body = text.removeprefix(fmt.reasoning_start)
-    return [body.count(tag) == 1 for tag in _asked(fmt)] + [False] * (fmt.reasoning_start in body)
-
-
-def _ends_line(after: str) -> bool:
-    rest = after.lstrip(" \t\r")
-    return not rest or rest.startswith("\n")
-
-
-def _characters_after_end(fmt: ReasoningFormat, text: str) -> int:
-    """Characters after the answer section, without the white space around them; 0 where the section does not end."""
-    if not fmt.boxed:
-        return len(text.partition(fmt.answer_end)[2].strip())
-    parsed = fmt.parse(text)
-    if parsed.answer is None:
-        return 0
-    box = text.lstrip()[len(parsed.reasoning or "") :].partition("{")[2]
-    return len(box.lstrip()[len(parsed.answer) :].lstrip()[1:].strip())
+    def _characters_after_end(self, text: str) -> int:
+        """Characters after the answer section, without the white space around them; 0 where the section does not end."""
+        if not self.fmt.boxed:
+            return len(text.partition(self.fmt.answer_end)[2].strip())
+        parsed = self.fmt.parse(text)
+        if parsed.answer is None:
+            return 0
+        box = text.lstrip()[len(parsed.reasoning or "") :].partition("{")[2]
+        return len(box.lstrip()[len(parsed.answer) :].lstrip()[1:].strip())

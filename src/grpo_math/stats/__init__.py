@@ -1,12 +1,10 @@
 """Intervals and paired tests for accuracies: how sure is a number, did it really move, and where did the gain come from?
 
 Functions take plain counts, verdicts or scores and return plain numbers between -1 and 1; percentages are made by the report
-(only the parts of a gain are points). SciPy does what it does well and is imported where it is used; ours is the rest.
+(only the parts of a gain are points). Intervals and paired tests need NumPy, SciPy and statsmodels (`pip install
+grpo-math[stats]`); the last two are imported by the first call that needs them, which then takes about a second.
 
-The parts: `intervals` of one number, `paired` comparisons, `sampling` (pass@k, maj@k), `decomposition` of a gain, and
-`calibration`, which measures how often the intervals hold and the tests err:
-
-    python scripts/calibrate_stats.py
+The parts: `intervals` of one number, `paired` comparisons, `sampling` (pass@k, maj@k) and `decomposition` of a gain.
 """
 
 from grpo_math.stats.decomposition import CAUSES, GainPart, decompose_gain

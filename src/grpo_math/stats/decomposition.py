@@ -1,8 +1,8 @@
 """Where a gain comes from: every item whose verdict changed between two checkpoints gets exactly one cause.
 
 An item that was gained is attributed by what was wrong with the first checkpoint's sample, one that was lost by what is wrong
-with the second's. So a gain of form, of token budget or of extraction is not taken for one of reasoning. The audit sees false
-arithmetic and ungrounded numbers only where it can read them; a wrong plan is "other".
+with the second's. So a gain of token budget or of extraction is not taken for one of reasoning. The audit sees false arithmetic
+and ungrounded numbers only where it can read them; a wrong plan is "other".
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 CAUSES = ("format/extraction", "truncation", "arithmetic", "grounding", "other")
-METRICS = ("strict", "flexible")
-KEYS = ("correct_strict", "correct_flexible", "truncated", "false_arithmetic", "ungrounded", "extracted_flexible")
+KEYS = ("correct_flexible", "truncated", "false_arithmetic", "ungrounded", "extracted_flexible")
 
 
 class GainPart(NamedTuple):
@@ -29,36 +28,33 @@ class GainPart(NamedTuple):
     points: Fraction
 
 
-def decompose_gain(before: Sequence[Mapping], after: Sequence[Mapping], metric: str = "flexible") -> list[GainPart]:
-    """Take the change of accuracy between two checkpoints apart, one part for each of CAUSES in their order.
+def decompose_gain(before: Sequence[Mapping], after: Sequence[Mapping]) -> list[GainPart]:
+    """Take the change of flexible accuracy between two checkpoints apart, one part for each of CAUSES in their order.
 
-    before, after: one record an item, the same items in the same order. `correct_strict`, `correct_flexible`, `truncated`,
-        `false_arithmetic` and `ungrounded` are true or false, `extracted_flexible` is the answer or None; other keys are
-        ignored. Where both records of a pair have an `id`, it must be the same.
-    metric: the verdict that is compared, "strict" or "flexible".
+    before, after: one record an item, the same items in the same order. `correct_flexible`, `truncated`, `false_arithmetic` and
+        `ungrounded` are true or false, `extracted_flexible` is the answer or None; other keys are ignored. Where both records of
+        a pair have an `id`, it must be the same.
 
     The first cause that matches counts:
-    1. format/extraction: the strict verdict changed and the flexible one did not, so only the form moved;
-    2. truncation: the wrong sample ran out of tokens;
-    3. format/extraction: the wrong sample holds no answer to extract;
-    4. arithmetic: the wrong sample holds a false calculation;
-    5. grounding: the wrong sample holds an ungrounded number;
-    6. other.
-    Raises ValueError for another metric, no items, items that differ, or a record that lacks a key.
+    1. truncation: the wrong sample ran out of tokens;
+    2. format/extraction: the wrong sample holds no answer to extract;
+    3. arithmetic: the wrong sample holds a false calculation;
+    4. grounding: the wrong sample holds an ungrounded number;
+    5. other.
+    Raises ValueError for no items, items that differ, or a record that lacks a key.
     """
-    if metric not in METRICS:
-        raise ValueError(f"There is no metric {metric!r}; choose one of {', '.join(METRICS)}.")
     if len(before) != len(after) or not before:
         raise ValueError(f"A decomposition needs the same items, one or more: {len(before)} before, {len(after)} after.")
-    verdict = f"correct_{metric}"
     counts = {cause: [0, 0] for cause in CAUSES}
     for i, (was, now) in enumerate(zip(before, after, strict=True)):
-        _check_pair(i, was, now)
-        if bool(was[verdict]) != bool(now[verdict]):
-            lost = bool(was[verdict])
-            only_form = bool(was["correct_flexible"]) == bool(now["correct_flexible"])
-            cause = "format/extraction" if only_form else _cause(now if lost else was)
-            counts[cause][lost] += 1
+        missing = [key for key in KEYS if key not in was or key not in now]
+        if missing:
+            raise ValueError(f"The record of item {i} has no {missing[0]!r}: a decomposition needs {', '.join(KEYS)}.")
+        if "id" in was and "id" in now and was["id"] != now["id"]:
+            raise ValueError(f"Item {i} is {was['id']!r} before and {now['id']!r} after: sort both sides by id.")
+        if bool(was["correct_flexible"]) != bool(now["correct_flexible"]):
+            lost = bool(was["correct_flexible"])
+            counts[_cause(now if lost else was)][lost] += 1
     return [
         GainPart(cause, gained, lost, gained - lost, Fraction(100 * (gained - lost), len(before)))
         for cause, (gained, lost) in counts.items()
@@ -73,11 +69,3 @@ def _cause(wrong: Mapping) -> str:
     if wrong["false_arithmetic"]:
         return "arithmetic"
     return "grounding" if wrong["ungrounded"] else "other"
-
-
-def _check_pair(i: int, was: Mapping, now: Mapping) -> None:
-    missing = [key for key in KEYS if key not in was or key not in now]
-    if missing:
-        raise ValueError(f"The record of item {i} has no {missing[0]!r}: a decomposition needs {', '.join(KEYS)}.")
-    if "id" in was and "id" in now and was["id"] != now["id"]:
-        raise ValueError(f"Item {i} is {was['id']!r} before and {now['id']!r} after: sort both sides by id.")

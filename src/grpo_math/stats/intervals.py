@@ -11,22 +11,33 @@ PSEUDO_ITEMS = 0.5
 
 
 def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The two-sided interval (low, high) of a share: `successes` out of `n` independent items.
+    """The two-sided interval (low, high) of a share: `successes` out of `n` independent items. Needs statsmodels.
 
-    Wilson's score interval (E. B. Wilson 1927, JASA 22:209), except at 0 of n and n of n, where its
-    coverage is poorest: there the exact interval of Clopper and Pearson stands in. Raises ValueError
-    for counts that are not whole or do not fit together, or a confidence outside (0, 1).
+    Wilson's score interval (E. B. Wilson 1927, JASA 22:209), except at 0 of n and n of n, where its coverage is poorest: there
+    the exact interval of Clopper and Pearson stands in. Raises ValueError for counts that are not whole or do not fit together,
+    or a confidence outside (0, 1).
     """
-    method = "exact" if successes in (0, n) else "wilson"
-    return _proportion_interval(successes, n, confidence, method)
+    return _proportion_interval(successes, n, confidence, "beta" if successes in (0, n) else "wilson")
 
 
 def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """The exact interval (low, high) of a share: holds the truth at least `confidence` of the time, mostly more often.
 
-    Clopper and Pearson (1934, Biometrika 26:404). Raises ValueError as `wilson_interval` does.
+    Clopper and Pearson (1934, Biometrika 26:404). Needs statsmodels. Raises ValueError as `wilson_interval` does.
     """
-    return _proportion_interval(successes, n, confidence, "exact")
+    return _proportion_interval(successes, n, confidence, "beta")
+
+
+def _proportion_interval(successes: int, n: int, confidence: float, method: str) -> tuple[float, float]:
+    from statsmodels.stats.proportion import proportion_confint
+
+    check_confidence(confidence)
+    if not (isinstance(successes, Integral) and isinstance(n, Integral)):
+        raise ValueError(f"An interval needs whole counts, not {successes!r} of {n!r}.")
+    if n < 1 or not 0 <= successes <= n:
+        raise ValueError(f"{successes} of {n} is not a share: n must be at least 1 and successes between 0 and n.")
+    low, high = proportion_confint(int(successes), int(n), alpha=1 - confidence, method=method)
+    return float(low), float(high)
 
 
 def cluster_interval(
@@ -88,15 +99,3 @@ def reweighted_interval(
 def check_confidence(confidence: float) -> None:
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1 (such as 0.95), not {confidence!r}.")
-
-
-def _proportion_interval(successes: int, n: int, confidence: float, method: str) -> tuple[float, float]:
-    from scipy.stats import binomtest
-
-    check_confidence(confidence)
-    if not (isinstance(successes, Integral) and isinstance(n, Integral)):
-        raise ValueError(f"An interval needs whole counts, not {successes!r} of {n!r}.")
-    if n < 1 or not 0 <= successes <= n:
-        raise ValueError(f"{successes} of {n} is not a share: n must be at least 1 and successes between 0 and n.")
-    interval = binomtest(int(successes), int(n)).proportion_ci(confidence, method=method)
-    return float(interval.low), float(interval.high)

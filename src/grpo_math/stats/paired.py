@@ -15,8 +15,7 @@ EXACT_OUTCOMES = 200_000  # sign_flip counts up to this many outcomes in full an
 class PairedDifference(NamedTuple):
     """How accuracy differs between two sets of verdicts on the same items.
 
-    difference, low, high: accuracy after minus accuracy before with its interval, as shares (0.05
-        is five points).
+    difference, low, high: accuracy after minus accuracy before with its interval, as shares (0.05 is five points).
     gained, lost: items that only the second, or only the first, answered correctly.
     p_value: of the exact two-sided McNemar test.
     """
@@ -38,36 +37,38 @@ class SampledDifference(NamedTuple):
 
 
 def mcnemar(b: int, c: int, mid_p: bool = False) -> float:
-    """The two-sided p-value of McNemar's test, from the two counts of items that changed sides.
+    """The two-sided p-value of McNemar's test, from the two counts of items that changed sides. Needs statsmodels.
 
-    Exact: the smaller count under a fair coin over b + c throws (McNemar 1947, Psychometrika
-    12:153). `mid_p` counts outcomes as likely as the observed one half, which is less conservative
-    (Fagerland, Lydersen and Laake 2013, BMC Med. Res. Methodol. 13:91). With no
-    disagreement at all p is 1. Raises ValueError for counts that are negative or not whole.
+    Exact: the smaller count under a fair coin over b + c throws (McNemar 1947, Psychometrika 12:153). `mid_p`, which statsmodels
+    lacks, counts outcomes as likely as the observed one half, which is less conservative (Fagerland, Lydersen and Laake 2013,
+    BMC Med. Res. Methodol. 13:91). With no disagreement at all p is 1. Raises ValueError for counts that are negative or not
+    whole.
     """
-    from scipy.stats import binom, binomtest
+    from scipy.stats import binom
+    from statsmodels.stats import contingency_tables
 
     for count in (b, c):
         if not isinstance(count, Integral) or count < 0:
             raise ValueError(f"McNemar's test needs two whole counts of 0 or more, not {b!r} and {c!r}.")
-    smaller, throws = int(min(b, c)), int(b + c)
-    if throws == 0:
+    if b + c == 0:
         return 1.0
-    exact = float(binomtest(smaller, throws, 0.5).pvalue)
-    if not mid_p:
-        return exact
-    as_likely = float(binom.pmf(smaller, throws, 0.5)) * (1 if b == c else 2)
-    return exact - as_likely / 2
+    p = float(contingency_tables.mcnemar([[0, b], [c, 0]], exact=True).pvalue)
+    if mid_p:
+        as_likely = float(binom.pmf(min(b, c), b + c, 0.5)) * (1 if b == c else 2)
+        p -= as_likely / 2
+    return p
 
 
 def paired_difference(before: Sequence[bool], after: Sequence[bool], confidence: float = 0.95) -> PairedDifference:
     """Compare two lists of verdicts (true or 1: correct) on the same items in the same order.
 
-    The interval is Agresti and Min's for paired proportions (2005, Stat. Med. 24:729), cut at -1
-    and 1; p is exact McNemar. The two answer slightly different questions, so near the edge one may
-    call a difference clear and the other not. Raises ValueError where the lengths differ, there are
-    no items, a verdict is neither true nor false, or the confidence is outside (0, 1).
+    The interval is Agresti and Min's for paired proportions (2005, Stat. Med. 24:729), cut at -1 and 1; p is exact McNemar. The
+    two answer slightly different questions, so near the edge one may call a difference clear and the other not. Needs
+    statsmodels. Raises ValueError where the lengths differ, there are no items, a verdict is neither true nor false, or the
+    confidence is outside (0, 1).
     """
+    from scipy.stats import norm
+
     check_confidence(confidence)
     if len(before) != len(after):
         raise ValueError(f"A paired comparison needs the same items: {len(before)} verdicts before, {len(after)} after.")
@@ -79,7 +80,12 @@ def paired_difference(before: Sequence[bool], after: Sequence[bool], confidence:
             raise ValueError(f"A verdict is true or false, not {verdict!r}.")
     gained = sum(1 for was, now in pairs if now and not was)
     lost = sum(1 for was, now in pairs if was and not now)
-    low, high = _agresti_min(gained, lost, len(pairs), confidence)
+    # Wald's interval with half an item added to each of the four paired cells: kept, gained, lost, never right.
+    n_more = len(pairs) + 2
+    centre = (gained - lost) / n_more
+    variance = (gained + lost + 1) / n_more - centre**2
+    reach = float(norm.ppf((1 + confidence) / 2)) * sqrt(variance / n_more)
+    low, high = max(-1.0, centre - reach), min(1.0, centre + reach)
     return PairedDifference((gained - lost) / len(pairs), low, high, gained, lost, mcnemar(gained, lost))
 
 
@@ -142,32 +148,16 @@ def minimum_detectable_effect(n: int, discordant: float = 0.2, power: float = 0.
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust the p-values of one family of tests for their number, keeping their order.
+    """Adjust the p-values of one family of tests for their number, keeping their order. Needs statsmodels.
 
-    Holm's step-down method (1979, Scand. J. Stat. 6:65): the i-th smallest of m is multiplied
-    by m - i + 1, and none may fall below a smaller one's. Raises ValueError for a value that is
-    not between 0 and 1.
+    Holm's step-down method (1979, Scand. J. Stat. 6:65). Raises ValueError for a value that is not between 0 and 1.
     """
+    from statsmodels.stats.multitest import multipletests
+
     for p in p_values:
         if not 0 <= p <= 1:
             raise ValueError(f"A p-value lies between 0 and 1, not {p!r}.")
-    adjusted = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        largest = max(largest, min(1.0, float(p_values[i]) * (len(p_values) - rank)))
-        adjusted[i] = largest
-    return adjusted
-
-
-def _agresti_min(gained: int, lost: int, n: int, confidence: float) -> tuple[float, float]:
-    """Wald's interval of (gained - lost) / n with half an item added to all four paired cells."""
-    from scipy.stats import norm
-
-    gained_half, lost_half, n_more = gained + 0.5, lost + 0.5, n + 2
-    centre = (gained_half - lost_half) / n_more
-    variance = (gained_half + lost_half) / n_more - centre**2
-    reach = float(norm.ppf((1 + confidence) / 2)) * sqrt(variance / n_more)
-    return max(-1.0, centre - reach), min(1.0, centre + reach)
+    return multipletests(p_values, method="holm")[1].tolist() if len(p_values) else []
 
 
 def _item_differences(a, b) -> np.ndarray:
