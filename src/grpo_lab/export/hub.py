@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 from grpo_lab.export.sizes import size_of, tell
-from grpo_lab.mirror import as_os_errors, first_line
+from grpo_lab.host import first_line
+from grpo_lab.mirror import as_os_errors
 
 NOTES = {  # what stands above the card, which is written for the adapter
     "adapter": ("peft", "This repository holds the LoRA adapter: wherever the card names a path of it, put `{repo}`."),

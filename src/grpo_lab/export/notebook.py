@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grpo_lab import hosts, mirror, runs
+from grpo_lab import host, mirror, runs
 from grpo_lab.export import sizes
 from grpo_lab.export.gguf import TYPES, export_gguf, find_converter, read_gguf
 from grpo_lab.export.hub import open_repository, push, require_card
@@ -186,7 +186,7 @@ def _copy_folder(run: Path, folder: str | None) -> Path | None:
         return None
     if folder:
         return Path(folder) / _folder(run).name
-    if hosts.detect_host() != "colab":
+    if host.detect_host() != "colab":
         raise ValueError("The export 'drive' is Colab's Google Drive: elsewhere name a folder, as in 'drive:/a/folder'.")
     try:
         mirror.mount_drive()

@@ -10,8 +10,7 @@ from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from grpo_lab.hosts.checks import existing_parent
-from grpo_lab.hosts.machine import GIB
+from grpo_lab.host import GIB, existing_parent
 from grpo_lab.models import base_path, compute_dtype
 from grpo_lab.recipes import Recipe
 
