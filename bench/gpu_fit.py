@@ -23,7 +23,7 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-from grpo_lab import hosts, recipes, runs
+from grpo_lab import host, recipes, runs
 from grpo_lab.recipes import Recipe
 
 ROOT = Path(__file__).parents[1]
@@ -89,7 +89,7 @@ def _random_weight(name: str, shape):
 
 def fitted(recipe: Recipe, folder: Path, cap_gib: float, steps: int, smoke: bool) -> Recipe:
     """The recipe's variant for a card of `cap_gib`, with the model in `folder` and `steps` GRPO steps."""
-    recipe = recipes.for_device(recipe, hosts.Device("cuda", "a card under the cap", cap_gib, (7, 5)))
+    recipe = recipes.for_device(recipe, host.Device("cuda", "a card under the cap", cap_gib, (7, 5)))
     stage = recipe.sft or recipe.priming
     recipe = replace(
         recipe,
@@ -307,7 +307,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     args = arguments()
-    device = hosts.use_one_card(hosts.detect_device())
+    device = host.use_one_card(host.detect_device())
     if device.kind != "cuda" and not args.smoke:
         print("This needs a CUDA card and the machine shows none; --smoke runs a small shape without one.", file=sys.stderr)
         return 2

@@ -7,7 +7,7 @@ counts sequences.
 
 from dataclasses import dataclass, replace
 
-from grpo_lab.hosts import Device, Needs
+from grpo_lab.host import Device, Needs
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ GSM8K = Source("openai/gsm8k", "gsm8k", config="main")
 GSM8K_TEST = replace(GSM8K, split="test")
 MATH_500 = Source("HuggingFaceH4/MATH-500", "math500", split="test")
 
-# Above a T4 the weights stay in 16 bits. One card is used: a second one is left alone (see `hosts.use_one_card`).
+# Above a T4 the weights stay in 16 bits. One card is used: a second one is left alone (see `host.use_one_card`).
 QWEN3_4B_VARIANTS = (
     Variant("A100 or H100, 80 GB", "cuda", 70, False, 32, 4096, 2048, 4, 8, 64),
     Variant("L4, A10 or better, 24 GB", "cuda", 21, False, 32, 2048, 1024, 2, 4, 32),
@@ -358,7 +358,7 @@ def with_unanswerable(recipe: Recipe, share: float) -> Recipe:
 def for_device(recipe: Recipe, device: Device) -> Recipe:
     """The recipe as it fits the device, which is printed with its reason. Unchanged where the recipe has no variants.
 
-    A device that is too small keeps the smallest variant: `hosts.preflight` refuses it in a sentence.
+    A device that is too small keeps the smallest variant: `host.preflight` refuses it in a sentence.
     """
     if not recipe.variants:
         return recipe

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from grpo_lab import models, recipes, training
-from grpo_lab.hosts import Device
+from grpo_lab.host import Device
 from grpo_math import rewards
 from grpo_math.formats import get_format
 

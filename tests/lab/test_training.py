@@ -12,7 +12,7 @@ import torch
 from transformers import TrainerCallback
 
 from grpo_lab import data, evaluation, lab, models, recipes, records, runs, training
-from grpo_lab.hosts import Device
+from grpo_lab.host import Device
 from grpo_lab.mirror import open_mirror
 from grpo_lab.recipes import TINY
 from grpo_math import formats, rewards
