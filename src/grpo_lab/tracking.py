@@ -15,6 +15,7 @@ import re
 import secrets
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from grpo_lab.hosts import detect_host
@@ -282,8 +283,9 @@ class WandbTracker(Tracker):
         # As the callback does, which begins later than the first measurement.
         self._run.define_metric(AXIS)
         self._run.define_metric("*", step_metric=AXIS, step_sync=True)
-        if self._offline and rows:  # each session of an offline run is a file; its rows come after those of the one before
-            self._run.log({}, step=rows)
+        checkpoint = latest_checkpoint(run / stage)
+        if rows and checkpoint:  # rows go on at its step; of an offline run each session is a file, numbered after the one before
+            self._run.log({AXIS: int(checkpoint.name.split("-")[1])}, step=rows if self._offline else None)
         self._data_dir = os.environ.get("WANDB_DATA_DIR")
         if self._data_dir is None:  # where tables wait for their upload: with an offline run, and not in a cache
             os.environ["WANDB_DATA_DIR"] = str(run.resolve() / "wandb")
@@ -373,19 +375,22 @@ class TrackioTracker(Tracker):
             "run_name": self.name,
             "trackio_static_space_id": False,  # with a push to the hub it would make a Space of the logs, unasked
         }
-        self._trackio, self._settings = trackio, settings | {"job_type": stage}
-        self._open("allow" if continued else "never")
-
-    def _open(self, resume: str):
-        return self._trackio.init(
-            project=PROJECT, name=self.name, group=self.run.name, config=self._settings, resume=resume, private=True, embed=False
-        )
+        self._trackio, self._init = trackio, trackio.init
+        # The callback names neither group nor configuration, and would show Trackio's page under a cell: what it does not say
+        # is said for it, until `finish`.
+        self._settings = settings | {"job_type": stage}
+        shared = {"project": PROJECT, "name": self.name, "group": run.name, "private": True}
+        trackio.init = partial(self._init, **shared, config=self._settings, embed=False)
+        trackio.init(resume="allow" if continued else "never")
 
     @property
     def _run(self):
-        """The run that is open: the callback's while it trains, else one of ours under the same name."""
+        """The run that is open: the callback's while it trains, else one of ours that goes on with it."""
         run = self._trackio.context_vars.current_run.get()
-        return run if run is not None and run.name == self.name else self._open("allow")
+        if run is None or run.name != self.name:
+            self._settings.update({key: value for key, value in self._trackio.config.items() if not key.startswith("_")})
+            run = self._trackio.init(resume="allow")
+        return run
 
     def _log(self, values: dict[str, float]) -> None:
         self._run.log(values)
@@ -404,5 +409,6 @@ class TrackioTracker(Tracker):
         self._run.use_artifact(self._artifact_name(name))
 
     def _finish(self, failed: bool) -> None:
+        self._trackio.init = self._init
         if self._trackio.context_vars.current_run.get() is not None:
             self._trackio.finish()

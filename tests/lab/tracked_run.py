@@ -1,18 +1,23 @@
-"""A run of three stages, tracked: what the notebooks tell a tracker, without the training. Run in a process of its own.
+"""A run of two stages, tracked: a real GRPO training of the tiny base that is killed and continued, and an evaluation.
 
-`python tracked_run.py <kind> <run folder>`: GRPO is cut off after its first logged step, and goes on from a checkpoint.
+`python tracked_run.py <kind> <run folder> <part>`, each part in a process of its own: "killed" ends after its second step as a
+session does that is cut off, "continued" goes on from the checkpoint to the third step, "evaluation" has no training.
 """
 
 import json
+import os
+import signal
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from grpo_lab.tracking import open_tracker
 
-STEPS = (4, 8, 12)
-ACCURACY = {0: 0.5, 4: 0.625, 8: 0.75, 12: 0.7}
-COMPLETIONS = 3  # a step
+ROOT = Path(__file__).parents[2]
+STEPS, PROMPTS, GENERATIONS = 3, 2, 4
+RESULT = {"accuracy": {"base": 0.1, "sft": 0.3, "grpo": 0.5}, "flags": {"grpo": {"H1": 0.096}}}
+ROWS = [{"checkpoint": "+ SFT", "accuracy": 0.3, "flags": ["H1"]}, {"checkpoint": "+ GRPO", "accuracy": 0.5, "flags": []}]
 
 
 @dataclass(frozen=True)
@@ -20,116 +25,98 @@ class Recipe:
     """As in the notebooks' settings: a dataclass in a dict."""
 
     name: str = "tiny"
-    learning_rate: float = 7e-4
 
 
-def rollout(step: int) -> list[dict]:
-    """The rows of one logged step, with the keys of `training.Rollouts`."""
-    return [
-        {
-            "step": step,
-            "id": f"problem-{i}",
-            "group": 0,
-            "question": "What is 6 * 7?",
-            "gold": "42",
-            "completion": f"6 * 7 = {41 + i}. Schritt {step}: “{'x' * 50}”",
-            "truncated": i == 2,
-            "tokens": 11,
-            "rewards": {"correctness": None if i == 2 else float(i), "exact_format": 1.0},
-            "extracted_strict": None if i == 2 else str(41 + i),
-            "extracted_flexible": str(41 + i),
-            "correct_strict": i == 1,
-            "correct_flexible": i == 1,
-            "formatted": True,
-            "claims": 1,
-            "false_claims": int(i != 1),
-            "ungrounded": 0,
-            "flags": [] if i == 1 else ["H1", "H6"],
-            "reward": 1.0 + i,
-        }
-        for i in range(COMPLETIONS)
-    ]
+def accuracy(step: int) -> float:
+    """What is "measured" on the held-out problems."""
+    return 0.5 + step / 10
 
 
-def measured(step: int) -> dict[str, float]:
-    """What `training.MetricsFile` hands on after a logged step."""
-    return {
-        "loss": 0.1,
-        "grad_norm": 0.05,
-        "reward": 1.5,
-        "frac_reward_zero_std": 0.25,
-        "rewards/correctness/mean": step / 12,
-        "rewards/correctness/std": 0.5,
-        "completions/clipped_ratio": 1 - step / 12,
-        "audit/false_claims": 2 / 3,
-        "time/generate": 2.5,
-        "skipped_updates": 0,
-        "sampling/made_up": 1.0,
-    }
+def short(completions, log_extra=None, **kwargs) -> list[float]:
+    """A reward that varies within a group, and a column of our own in the tables of completions."""
+    log_extra("id", [f"problem-{i}" for i in range(len(completions))])
+    return [float(len(completion) % 5) for completion in completions]
 
 
-def sft(kind: str, run: Path) -> None:
-    adapter = run / "sft" / "adapter"
-    adapter.mkdir(parents=True)
-    (adapter / "adapter_model.safetensors").write_bytes(b"sft" * 1000)
-    (run / "sft" / "trainer_args.json").write_text('{"learning_rate": 0.002}')
-    with open_tracker(kind, run, "sft", {"recipe": Recipe(), "seed": 0}) as tracker:
-        priming = tracker.part("priming")
-        for step in (1, 2, 3):
-            priming.log({"loss": 1.0 / step, "step": step}, step)
-        for step in (1, 2):
-            tracker.log({"loss": 0.5 / step}, step)
-        tracker.save_files("sft-adapter", "model", [adapter])
+def grpo(kind: str, run: Path, killed: bool) -> None:
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback, logging
+    from trl import GRPOConfig, GRPOTrainer
 
+    from grpo_lab.runs import latest_checkpoint
+    from grpo_lab.training.log_probs import use_torch_where_triton_is_missing
 
-def grpo(kind: str, run: Path, steps: tuple[int, ...]) -> None:
-    with open_tracker(kind, run, "grpo", {"recipe": Recipe(), "seed": 0}) as tracker:
-        tracker.use_files("sft-adapter")
-        if steps[0] == STEPS[0]:
-            tracker.log({"eval_accuracy": ACCURACY[0], "eval_low": 0.4, "eval_high": 0.6}, 0)
-        for step in steps:
-            tracker.log({"eval_accuracy": ACCURACY[step]}, step)  # before the others of the step, as the callbacks do
-            tracker.log_table("completions", rollout(step), step)
-            tracker.log(measured(step), step)
-        if steps[-1] != STEPS[-1]:
-            raise InterruptedError("the session ends here")
-        adapter = run / "grpo" / "adapter"
-        adapter.mkdir()
-        (adapter / "adapter_model.safetensors").write_bytes(b"grpo" * 1000)
-        tracker.save_files("grpo-adapter", "model", [adapter])
+    logging.disable_progress_bar()
+    use_torch_where_triton_is_missing()
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / "data" / "tiny-base")
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    model = AutoModelForCausalLM.from_pretrained(ROOT / "data" / "tiny-base", dtype=torch.float32)
+
+    class Measure(TrainerCallback):
+        def on_train_begin(self, args, state, control, **kwargs):
+            if state.global_step == 0:
+                self.log(0)
+
+        def on_step_end(self, args, state, control, **kwargs):
+            self.log(state.global_step)
+
+        def log(self, step: int) -> None:
+            tracker.log({"eval/accuracy": accuracy(step), "eval/accuracy_low": 0.4}, step)
+
+        def on_save(self, args, state, control, **kwargs):
+            if killed and state.global_step == 2:
+                time.sleep(2)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    checkpoint = latest_checkpoint(run / "grpo")
+    with open_tracker(kind, run, "grpo", {"recipe": Recipe(), "made_up": 7}) as tracker:
+        trainer = GRPOTrainer(
+            model=model,
+            reward_funcs=short,
+            args=GRPOConfig(
+                output_dir=str(run / "grpo"),
+                max_steps=STEPS,
+                per_device_train_batch_size=PROMPTS * GENERATIONS,
+                num_generations=GENERATIONS,
+                max_completion_length=16,
+                logging_steps=1,
+                save_steps=1,
+                bf16=False,
+                use_cpu=True,
+                disable_tqdm=True,
+                log_completions=True,
+                num_completions_to_print=0,
+                **tracker.trainer_args,
+            ),
+            train_dataset=Dataset.from_list([{"prompt": f"What is {i} + 1?"} for i in range(8)]),
+            processing_class=tokenizer,
+            peft_config=LoraConfig(r=4, task_type="CAUSAL_LM"),
+            callbacks=[Measure()],
+        )
+        trainer.remove_callback(PrinterCallback)
+        print("THE TRAINING BEGINS")
+        print("THE TRAINING BEGINS", file=sys.stderr)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.save_model(str(run / "grpo" / "adapter"))
+        tracker.save_files("grpo-adapter", "model", [run / "grpo" / "adapter"])
 
 
 def evaluation(kind: str, run: Path) -> None:
     (run / "samples").mkdir()
-    (run / "samples" / "grpo.jsonl").write_text(json.dumps(rollout(0)[0]) + "\n")
-    (run / "evaluation.json").write_text("{}")
+    (run / "evaluation.json").write_text(json.dumps(RESULT))
     with open_tracker(kind, run, "evaluation", {"recipe": Recipe()}) as tracker:
-        for stage in ("sft", "grpo"):
-            tracker.use_files(f"{stage}-adapter")
-        tracker.log_table("grpo", rollout(0))
-        tracker.log_table(
-            "results", [{"checkpoint": "+ SFT", "accuracy": "62.5%"}, {"checkpoint": "+ GRPO", "accuracy": "82.4%"}]
-        )
-        tracker.summarise({"evaluation": {"grpo": {"accuracy_flexible": 0.824, "flags": {"H1": 0.096}}}})
+        tracker.use_files("grpo-adapter")
+        (run / "samples" / "grpo.jsonl").write_text("{}\n")
+        tracker.log_table("results", ROWS)
+        tracker.summarise(RESULT)
         tracker.save_files("evaluation", "evaluation", [run / "samples", run / "evaluation.json"])
 
 
-def checkpoint(stage: Path, step: int) -> None:
-    folder = stage / f"checkpoint-{step}"
-    folder.mkdir(parents=True)
-    (folder / "adapter_model.safetensors").touch()
-    (folder / "trainer_state.json").write_text("{}")
-
-
-def main(kind: str, run: Path) -> None:
-    sft(kind, run)
-    try:
-        grpo(kind, run, STEPS[:1])
-    except InterruptedError:
-        checkpoint(run / "grpo", STEPS[0])
-    grpo(kind, run, STEPS[1:])
-    evaluation(kind, run)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    kind, run, part = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
+    if part == "evaluation":
+        evaluation(kind, run)
+    else:
+        grpo(kind, run, killed=part == "killed")
