@@ -122,12 +122,14 @@ class Tracker:
         try:
             call(*arguments)
         except Exception as error:  # whatever a tracker raises is worth less than the training that it would end
-            if not self._told:
-                print(
-                    f"The tracker could not {what} ({first_line(error)}): the run goes on, "
-                    "and its files in results/ hold everything."
-                )
-            self._told = True
+            self._tell(what, error)
+
+    def _tell(self, what: str, error: Exception) -> None:
+        if not self._told:
+            print(
+                f"The tracker could not {what} ({first_line(error)}): the run goes on, and its files in results/ hold everything."
+            )
+        self._told = True
 
     def _log(self, values: dict[str, float]) -> None: ...
 
@@ -290,8 +292,18 @@ class WandbTracker(Tracker):
         if self._data_dir is None:  # where tables wait for their upload: with an offline run, and not in a cache
             os.environ["WANDB_DATA_DIR"] = str(run.resolve() / "wandb")
 
+        wandb.log = self._log_or_stop  # which the callback and TRL call, and would let end the training
+
+    def _log_or_stop(self, *arguments, **options) -> None:
+        """Log; where W&B's own process is gone, say so and track no more."""
+        try:
+            self._run.log(*arguments, **options)
+        except Exception as error:  # a lost connection, in one of several types
+            self._tell("log values", error)
+            self._run = self._wandb.run = self._wandb.init(mode="disabled", reinit="create_new")
+
     def _log(self, values: dict[str, float]) -> None:
-        self._run.log(values)
+        self._log_or_stop(values)
 
     def _table(self, rows: list[dict]):
         data = [list(row.values()) for row in rows]

@@ -1,7 +1,8 @@
 """A run of two stages, tracked: a real GRPO training of the tiny base that is killed and continued, and an evaluation.
 
 `python tracked_run.py <kind> <run folder> <part>`, each part in a process of its own: "killed" ends after its second step as a
-session does that is cut off, "continued" goes on from the checkpoint to the third step, "evaluation" has no training.
+session does that is cut off, "continued" goes on from the checkpoint to the third step, "evaluation" has no training. "orphaned"
+trains to the end, but loses the tracker's own processes after the first step.
 """
 
 import json
@@ -11,6 +12,8 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from grpo_lab.tracking import open_tracker
 
@@ -38,7 +41,7 @@ def short(completions, log_extra=None, **kwargs) -> list[float]:
     return [float(len(completion) % 5) for completion in completions]
 
 
-def grpo(kind: str, run: Path, killed: bool) -> None:
+def grpo(kind: str, run: Path, part: str) -> None:
     import torch
     from datasets import Dataset
     from peft import LoraConfig
@@ -61,12 +64,16 @@ def grpo(kind: str, run: Path, killed: bool) -> None:
 
         def on_step_end(self, args, state, control, **kwargs):
             self.log(state.global_step)
+            if part == "orphaned" and state.global_step == 1:
+                for process in psutil.Process().children(recursive=True):
+                    process.kill()
+                time.sleep(0.2)
 
         def log(self, step: int) -> None:
             tracker.log({"eval/accuracy": accuracy(step), "eval/accuracy_low": 0.4}, step)
 
         def on_save(self, args, state, control, **kwargs):
-            if killed and state.global_step == 2:
+            if part == "killed" and state.global_step == 2:
                 time.sleep(2)
                 os.kill(os.getpid(), signal.SIGKILL)
 
@@ -119,4 +126,4 @@ if __name__ == "__main__":
     if part == "evaluation":
         evaluation(kind, run)
     else:
-        grpo(kind, run, killed=part == "killed")
+        grpo(kind, run, part)
