@@ -393,7 +393,9 @@ class TrackioTracker(Tracker):
         self._settings = settings | {"job_type": stage}
         shared = {"project": PROJECT, "name": self.name, "group": run.name, "private": True}
         trackio.init = partial(self._init, **shared, config=self._settings, embed=False)
-        trackio.init(resume="allow" if continued else "never")
+        opened = trackio.init(resume="allow" if continued else "never")
+        if not continued:  # a run is there from its first row on: without one the callback would find an older of this name
+            opened.log({AXIS: 0})
 
     @property
     def _run(self):

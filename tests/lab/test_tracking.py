@@ -182,6 +182,26 @@ def test_trackio_holds_what_the_trainer_and_our_callback_log(in_trackio):
     assert any(row.get("accuracy/grpo") == 0.5 for row in in_trackio.logs["my run-evaluation"])
 
 
+BEGUN_TWICE = """
+import sys, trackio
+from pathlib import Path
+from grpo_lab.tracking import open_tracker
+for loss in (1.0, 2.0):  # the second is no continuation: no checkpoint is there
+    with open_tracker("trackio", Path(sys.argv[1]), "grpo", {}) as tracker:
+        args = tracker.trainer_args
+        trackio.init(project=args["project"], name=args["run_name"], resume="allow", private=None)  # as the callback does
+        trackio.log({"train/loss": loss})
+"""
+
+
+@pytest.mark.slow
+@needs_trackio
+def test_a_stage_that_begins_anew_is_another_trackio_run(tmp_path):
+    child(["-c", BEGUN_TWICE, str(tmp_path)], tmp_path)
+    held = json.loads(child(["-c", READ_TRACKIO], tmp_path, TRACKIO_DIR=str(tmp_path / "trackio")).stdout)
+    assert len(held["runs"]) == 2
+
+
 @pytest.mark.slow
 @needs_trackio
 def test_trackio_links_the_artifacts(in_trackio):
