@@ -67,7 +67,7 @@ def test_the_metrics_file_is_the_trainers_log_with_dev_accuracy_also_after_a_cut
         log(state, metrics, loss=1.0 / state.global_step, note="text is not a metric")
     assert [row["eval_accuracy"] for row in rows(tmp_path / "metrics.csv")] == ["0.5", "", "0.5", ""]
     assert "note" not in rows(tmp_path / "metrics.csv")[1]
-    assert metrics.tracker.rows[1] == (2, {"eval/accuracy": 0.5, "eval/low": 0.4, "eval/high": 0.6})
+    assert metrics.tracker.rows[1] == (2, {"eval/accuracy": 0.5, "eval/accuracy_low": 0.4, "eval/accuracy_high": 0.6})
 
     checkpoint = [entry for entry in state.log_history if entry["step"] <= 2]  # the newest one: step 3 is done again
     state = SimpleNamespace(global_step=2, max_steps=4, log_history=checkpoint, is_world_process_zero=True)
@@ -247,7 +247,7 @@ def grpo_trainer(model, tokenizer, stage: lab.Stage, stop_after: int | None = No
         args=training.grpo_config(SMALL, **stage.trainer_args),
         train_dataset=data.load_problems(SMALL, "grpo", SMALL.grpo.rollouts * SMALL.grpo.prompts_per_rollout),
         processing_class=tokenizer,
-        callbacks=[*stage.watch(recorder, lambda: {"eval_accuracy": 0.5}, lambda rows, latest: ""), Interrupt()],
+        callbacks=[*stage.watch(recorder, lambda: {"eval_accuracy": 0.5, "eval_low": 0.4, "eval_high": 0.6}, lambda rows, latest: ""), Interrupt()],
     )
 
 
