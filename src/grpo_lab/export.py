@@ -28,7 +28,6 @@ from transformers import PreTrainedTokenizerBase as Tokenizer
 from grpo_lab import models
 from grpo_lab.evaluation.generation import end_tokens
 from grpo_lab.host import GIB, detect_host, existing_parent, first_line
-from grpo_lab.mirror import first_line
 from grpo_lab.recipes import Recipe
 from grpo_lab.runs import require_adapter
 from grpo_math.formats import user_turn
