@@ -16,18 +16,17 @@ from pathlib import Path
 
 import pytest
 
+from grpo_math import adapters
 from grpo_math.formats import FORMATS, get_format
-from grpo_math.integrations import scoring
-from grpo_math.rewards import margin, repetition_penalty, reward_set
+from grpo_math.rewards import margin, proximity, reward_set
 
-FOLDER = Path(scoring.__file__).parent
-MODULES = {name: FOLDER / f"{name}_rewards.py" for name in ("verl", "openrlhf", "verifiers", "swift")}
+FILE = Path(adapters.__file__)
 PROMPT = "<|im_start|>user\nWhat is 6 * 7? Put it in \\boxed{}, as in \\boxed{1}.<|im_end|>\n<|im_start|>assistant\n"
 
 
-def by_path(path: Path, name: str = "custom_module") -> types.ModuleType:
-    """A module that is loaded from a file and not entered in `sys.modules`, as verl and OpenRLHF do."""
-    spec = importlib.util.spec_from_file_location(name, path)
+def by_path(name: str = "custom_module") -> types.ModuleType:
+    """The adapters, loaded from their file and not entered in `sys.modules`, as verl and OpenRLHF do."""
+    spec = importlib.util.spec_from_file_location(name, FILE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -35,7 +34,7 @@ def by_path(path: Path, name: str = "custom_module") -> types.ModuleType:
 
 def through_verl(format: str, completions: list[str], golds: list) -> list[float]:
     """verl 0.9.1: experimental/reward_loop/reward_manager/naive.py, with the keywords that trainer/ppo/reward.py merges in."""
-    compute_score, scores = by_path(MODULES["verl"]).compute_score, []
+    compute_score, scores = by_path().compute_score, []
     for completion, gold in zip(completions, golds, strict=True):
         call = {"data_source": "maths", "solution_str": completion, "ground_truth": gold}
         call |= {"extra_info": {"index": 0, "num_turns": None, "rollout_reward_scores": {}}}
@@ -47,7 +46,7 @@ def through_verl(format: str, completions: list[str], golds: list) -> list[float
 def through_openrlhf(format: str, completions: list[str], golds: list) -> list[float]:
     """OpenRLHF 0.11.2: utils/agent.py, one completion a call, in a thread; trainer/ppo_utils/samples_generator.py reads it."""
     torch = pytest.importorskip("torch")
-    reward_func, scores = by_path(MODULES["openrlhf"], "reward_func").make_reward_func(format), []
+    reward_func, scores = by_path("reward_func").make_reward_func(format), []
     for completion, gold in zip(completions, golds, strict=True):
         query = PROMPT + completion + "<|im_end|>"  # decoded with its special tokens
         info = asyncio.run(asyncio.to_thread(reward_func, [query], [PROMPT], [gold]))
@@ -60,7 +59,7 @@ def through_openrlhf(format: str, completions: list[str], golds: list) -> list[f
 
 def through_verifiers_rubric(format: str, completions: list[str], golds: list) -> list[float]:
     """verifiers 0.1.14: rubrics/rubric.py; everything is passed to a function that takes **kwargs, and made a float."""
-    functions, scores = by_path(MODULES["verifiers"]).rubric_functions(format), []
+    functions, scores = by_path().rubric_functions(format), []
     for completion, gold in zip(completions, golds, strict=True):
         messages = [{"role": "user", "content": "6 * 7?"}], [{"role": "assistant", "content": completion}]
         objects = {"prompt": messages[0], "completion": messages[1], "answer": gold, "state": {}, "info": {}, "task": None}
@@ -72,7 +71,7 @@ def through_verifiers_rubric(format: str, completions: list[str], golds: list) -
 
 def through_verifiers_task(format: str, completions: list[str], golds: list) -> list[float]:
     """verifiers 0.4.0: v1/utils/decorators.py and v1/task.py; awaited together, arguments by name, a mapping is recorded."""
-    reward, scores = by_path(MODULES["verifiers"]).make_reward(format), []
+    reward, scores = by_path().make_reward(format), []
     for completion, gold in zip(completions, golds, strict=True):
         there = {"task": types.SimpleNamespace(answer=gold), "trace": types.SimpleNamespace(last_reply=completion.strip())}
         arguments = {name: there[name] for name in inspect.signature(reward).parameters}
@@ -87,7 +86,7 @@ def through_verifiers_task(format: str, completions: list[str], golds: list) -> 
 
 def through_swift(format: str, completions: list[str], golds: list) -> list[float]:
     """ms-swift 4.6.0: rlhf_trainers/utils.py makes the instances, rl_core/grpo_algorithm.py calls them with whole columns."""
-    classes = by_path(MODULES["swift"]).make_orms(format)
+    classes = by_path().make_orms(format)
     functions = [made(args=types.SimpleNamespace(seed=0)) for made in classes.values()]
     rows = {"solution": golds, "messages": [[]] * len(golds), "is_truncated": [False] * len(golds)}
     columns = [function(completions, trainer_state=None, **rows) for function in functions]
@@ -146,17 +145,16 @@ def test_weird_output_gets_a_finite_score_below_a_right_answer(through, format):
 
 @pytest.mark.parametrize("name", [name for name in FRAMEWORKS if name != "swift"])
 @pytest.mark.parametrize("gold", ["", None], ids=repr)
-def test_an_ungradable_gold_pays_every_completion_the_same_and_is_said_once(name, gold, caplog, monkeypatch):
-    monkeypatch.setattr(scoring, "_said", set())
+def test_an_ungradable_gold_pays_every_completion_the_same_and_is_said_once(name, gold, caplog):
     completions = [written("boxed", "42"), "no form at all", ""]
-    with caplog.at_level(logging.WARNING, logger=scoring.__name__):
+    with caplog.at_level(logging.WARNING, logger="grpo_math.adapters"):
         assert FRAMEWORKS[name]("boxed", completions, [gold] * 3) == [0.0] * 3
-    [said] = [record.getMessage() for record in caplog.records if record.name == scoring.__name__]
+    [said] = [record.getMessage() for record in caplog.records if record.name == "grpo_math.adapters"]
     assert repr(gold) in said and "check_golds" in said
 
 
 def test_swift_leaves_an_ungradable_gold_to_the_framework_as_trl_does():
-    classes = by_path(MODULES["swift"]).make_orms("boxed")
+    classes = by_path().make_orms("boxed")
     assert classes["grpo_math_correctness"]()([written("boxed", "42")], solution=[""]) == [None]
     assert through_swift("boxed", [written("boxed", "42")], [""]) == trl_sum("boxed", [written("boxed", "42")], [""]) == [1.5]
 
@@ -173,14 +171,14 @@ def test_a_gold_may_be_a_number():
 
 class TestVerl:
     def test_every_row_has_the_same_keys_and_floats(self):
-        compute_score = by_path(MODULES["verl"]).compute_score
+        compute_score = by_path().compute_score
         rows = [compute_score("maths", text, gold) for text, gold in ((written("boxed", "42"), "42"), ("", "42"), ("", ""))]
         assert [list(row) for row in rows] == 3 * [["score", "acc", "correctness", "exact_format", "approximate_format"]]
         assert {type(value) for row in rows for value in row.values()} == {float}
         assert [row["acc"] for row in rows] == [1.0, 0.0, 0.0]
 
     def test_reward_kwargs_choose_the_set(self):
-        compute_score = by_path(MODULES["verl"]).compute_score
+        compute_score = by_path().compute_score
         row = compute_score("maths", written("tags", "41"), "42", None, format="tags", rewards="graded")
         assert row["proximity"] == pytest.approx(1 - 1 / 42) and row["acc"] == 0.0
         with pytest.raises(ValueError, match="There is no format 'tag'; choose one of"):
@@ -188,7 +186,7 @@ class TestVerl:
 
 
 class TestOpenRlhf:
-    module = by_path(MODULES["openrlhf"])
+    module = by_path()
 
     @pytest.mark.parametrize(
         "query",
@@ -225,7 +223,7 @@ class TestOpenRlhf:
 
 
 class TestVerifiers:
-    module = by_path(MODULES["verifiers"])
+    module = by_path()
 
     def test_messages_as_objects(self):
         class Message:  # as verifiers' own messages: an object with `get`
@@ -239,8 +237,8 @@ class TestVerifiers:
         assert [f(completion, "42") for f in self.module.rubric_functions()] == [0.0, 0.0, -0.5]
 
     def test_names_and_own_functions(self):
-        functions = self.module.rubric_functions("tags", [*reward_set(get_format("tags")), repetition_penalty()])
-        assert [f.__name__ for f in functions] == ["correctness", "exact_format", "approximate_format", "repetition_penalty"]
+        functions = self.module.rubric_functions("tags", [*reward_set(get_format("tags")), proximity(get_format("tags"))])
+        assert [f.__name__ for f in functions] == ["correctness", "exact_format", "approximate_format", "proximity"]
 
     def test_a_task_without_an_answer_is_named(self):
         with pytest.raises(ValueError, match="SimpleNamespace has no field 'answer'"):
@@ -254,7 +252,7 @@ class TestSwift:
         rewards.orms = orms
         monkeypatch.setitem(sys.modules, "swift", types.ModuleType("swift"))
         monkeypatch.setitem(sys.modules, "swift.rewards", rewards)
-        plugin = by_path(MODULES["swift"], "_swift_external_0")
+        plugin = by_path("_swift_external_0")
         assert list(orms) == ["accuracy", "grpo_math_correctness", "grpo_math_exact_format", "grpo_math_approximate_format"]
         assert plugin.register("tags", "graded")[-1] == "grpo_math_proximity" in orms
         made = orms["grpo_math_correctness"](args=None)  # of the last call
@@ -263,20 +261,20 @@ class TestSwift:
 
 
 def test_loading_by_path_imports_no_framework_and_no_torch():
-    code = "import importlib.util as u, sys\n" + "".join(
-        f"s = u.spec_from_file_location('m', {str(path)!r}); s.loader.exec_module(u.module_from_spec(s))\n"
-        for path in MODULES.values()
-    )
+    code = f"import importlib.util as u, sys; s = u.spec_from_file_location('m', {str(FILE)!r}); "
     heavy = "('torch', 'transformers', 'trl', 'verl', 'openrlhf', 'verifiers', 'swift', 'sympy', 'pandas', 'datasets')"
-    code += f"print([m for m in {heavy} if m in sys.modules])"
+    code += f"s.loader.exec_module(u.module_from_spec(s)); print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
 def test_no_file_hides_a_framework():
     """ms-swift puts the folder of a plugin first on sys.path, and processes that it starts have it there too."""
-    names = {path.stem for path in FOLDER.glob("*.py")}
-    assert names == {"__init__", "scoring", *(path.stem for path in MODULES.values())}
-    assert not names & {"verl", "openrlhf", "verifiers", "swift", "torch", "ray", "trl"}
+    beside = {path.stem for path in FILE.parent.iterdir()}
+    assert "adapters" in beside
+    assert (
+        not beside & {"verl", "openrlhf", "verifiers", "swift", "torch", "ray", "trl", "peft", "vllm"}
+        | beside & sys.stdlib_module_names
+    )
 
 
 class TestInstalled:
@@ -287,7 +285,7 @@ class TestInstalled:
     def test_verl(self):
         load = pytest.importorskip("verl.trainer.ppo.reward", reason="verl is not installed")
         settings = importlib.import_module("omegaconf").OmegaConf.create
-        for path in (str(MODULES["verl"]), "pkg://grpo_math.integrations.verl_rewards"):
+        for path in (str(FILE), "pkg://grpo_math.adapters"):
             custom = {"path": path, "name": "compute_score", "reward_kwargs": {"format": "boxed"}}
             score = load.get_custom_reward_fn(settings({"reward": {"custom_reward_function": custom}}))
             calls = [{"solution_str": c, "ground_truth": g} for c, g in zip(self.completions, self.golds, strict=True)]
@@ -295,7 +293,7 @@ class TestInstalled:
 
     def test_openrlhf(self):
         agent = pytest.importorskip("openrlhf.utils.agent", reason="OpenRLHF is not installed")
-        executor = agent.SingleTurnAgentExecutor(str(MODULES["openrlhf"]))
+        executor = agent.SingleTurnAgentExecutor(str(FILE))
         queries = [PROMPT + completion + "<|im_end|>" for completion in self.completions]
         infos = asyncio.run(executor._fetch_rewards_via_func(queries, [PROMPT] * 2, self.golds))
         assert [info["rewards"].item() for info in infos] == [4.5, 1.5]
@@ -309,7 +307,7 @@ class TestInstalled:
         class Task(vf.Task[Data]):
             pass
 
-        plugged = {"grpo_math": {"fn": "grpo_math.integrations.verifiers_rewards:reward"}}  # as a config file has it
+        plugged = {"grpo_math": {"fn": "grpo_math.adapters:reward"}}  # as a config file has it
         task = Task(Data(prompt="6 * 7?", answer="42"), vf.TaskConfig(rewards=plugged))
         parts = dict.fromkeys(("nodes", "calls", "errors"), []) | {"task": None, "agent": None, "info": {}}
         for completion, score in zip(self.completions, (4.5, 1.5), strict=True):
@@ -319,7 +317,7 @@ class TestInstalled:
 
     def test_verifiers_rubric(self):
         rubrics = pytest.importorskip("verifiers.rubrics.rubric", reason="verifiers before 0.2 is not installed")
-        rubric = rubrics.Rubric(funcs=by_path(MODULES["verifiers"]).rubric_functions("boxed"))
+        rubric = rubrics.Rubric(funcs=by_path().rubric_functions("boxed"))
         assert not rubric.has_group_rewards
         for completion, score in zip(self.completions, (4.5, 1.5), strict=True):
             state = {"prompt": [], "completion": [{"role": "assistant", "content": completion}], "answer": "42", "info": {}}
@@ -333,7 +331,7 @@ class TestInstalled:
         from swift.rlhf_trainers.utils import resolve_reward_funcs
         from swift.utils.utils import import_external_file
 
-        import_external_file(str(MODULES["swift"]))
+        import_external_file(str(FILE))
         functions, names = resolve_reward_funcs(["grpo_math_correctness", "grpo_math_exact_format"], args=None)
         rows = zip(self.completions, ["42", ""], strict=True)
         samples = [GRPOSample(messages=[{"role": "assistant", "content": c}], extra={"solution": g}) for c, g in rows]
