@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from grpo_lab.host import first_line
-from grpo_lab.runs import latest_checkpoint
+from grpo_lab.runs import is_complete, latest_checkpoint
 
 HOSTS = ("colab", "kaggle", "local")
 STAGES = ("priming", "sft", "grpo")
@@ -248,6 +248,7 @@ class _HubMirror(Mirror):
         super().__init__(run)
         self._api, self._repo, self.place = HfApi(), repo, f"the private hub repository {repo}"
         self._stages = {stage: f"{repo}-{run.name}-{stage}" for stage in STAGES}
+        self._pushing = ""  # the stage whose trainer was told to push
         # The hub's client waits without end by default, and so would the trainer at the end of a stage.
         hooks = get_session().event_hooks
         set_client_factory(lambda: httpx.Client(event_hooks=hooks, follow_redirects=True, timeout=HUB_PATIENCE))
@@ -258,6 +259,7 @@ class _HubMirror(Mirror):
                     raise ValueError(f"The hub repository {name} is public: make it private, or choose another MIRROR.")
 
     def trainer_args(self, stage: str) -> dict:
+        self._pushing = stage
         return {
             "push_to_hub": True,
             "hub_model_id": self._stages[stage],
@@ -274,12 +276,12 @@ class _HubMirror(Mirror):
             self._api.snapshot_download(self._repo, local_dir=folder, allow_patterns=f"{name}/*", ignore_patterns=there)
             for stage, repo in self._stages.items():
                 if latest_checkpoint(self.run / stage) is None and self._api.repo_exists(repo):
-                    self._api.snapshot_download(repo, local_dir=copy / stage, allow_patterns=f"{LATEST}/*")
-                    latest = copy / stage / LATEST
-                    if (latest / STATE).is_file():  # back under its step's name
+                    latest = Path(folder) / f"{stage}.pushed" / LATEST
+                    self._api.snapshot_download(repo, local_dir=latest.parent, allow_patterns=f"{LATEST}/*")
+                    if is_complete(latest):  # back under its step's name
                         step = json.loads((latest / STATE).read_text())["global_step"]
-                        latest.rename(latest.with_name(f"checkpoint-{step}"))
-                    shutil.rmtree(copy / stage / ".cache", ignore_errors=True)  # the hub's notes on what it fetched
+                        (copy / stage).mkdir(parents=True, exist_ok=True)
+                        latest.rename(copy / stage / f"checkpoint-{step}")
             restored = _bring_back(copy, self.run)
         found = _scan(self.run)
         self._copied = {name: found[name] for name in restored}
@@ -297,6 +299,16 @@ class _HubMirror(Mirror):
                     commit_message=f"{self.run.name}: {len(names)} new or changed",
                 )
         yield from names
+        self._require_pushed()
+
+    def _require_pushed(self) -> None:
+        """OSError where the hub lacks the checkpoint before the newest: the trainer pushes on the side, and fails in silence."""
+        steps = sorted(_step(path) for path in (self.run / self._pushing).glob("checkpoint-*") if is_complete(path))
+        if self._pushing and len(steps) > 1:
+            with TemporaryDirectory() as folder, _asking_hub():
+                state = self._api.hf_hub_download(self._stages[self._pushing], f"{LATEST}/{STATE}", local_dir=folder)
+                if json.loads(Path(state).read_text())["global_step"] < steps[-2]:
+                    raise ConnectionError(f"the trainer's push of {self._pushing}/checkpoint-{steps[-2]} has not arrived")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import subprocess
 import sys
 from contextlib import ExitStack, redirect_stdout
 from io import StringIO
@@ -13,7 +14,7 @@ from unittest import mock
 
 import httpx
 import pytest
-from hub import hub_process
+from hub import Hub, hub_process
 from huggingface_hub import HfApi, auth_check
 from huggingface_hub.errors import GatedRepoError
 
@@ -47,7 +48,7 @@ def add_checkpoint(stage: Path, step: int, version: str = "1", age: float = 0, c
 
 def make_run(run: Path) -> Path:
     """A session of an hour ago, cut off while it wrote its second checkpoint."""
-    for name in KEPT | SKIPPED:
+    for name in SMALL | SKIPPED:
         write(run / name, f"content of {name}", HOUR)
     add_checkpoint(run / "sft", 20, age=HOUR)
     add_checkpoint(run / "sft", 40, complete=False)
@@ -56,6 +57,10 @@ def make_run(run: Path) -> Path:
 
 def contents(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
 def said(where: str, run: Path, host: str = "local") -> str:
@@ -224,6 +229,24 @@ def test_a_kill_leaves_no_half_and_loses_nothing(tmp_path, call, direction):
     assert not list(copy.rglob("*.tmp")) and [path.name for path in (copy / "sft").iterdir()] == ["checkpoint-40"]
 
 
+@pytest.mark.parametrize("call", range(20))
+def test_a_kill_while_a_stage_is_begun_anew(tmp_path, call):
+    """The mirror's checkpoint, of the attempt before, has a higher step than what takes its place."""
+    run = make_run(tmp_path / "mine")
+    opened = open_mirror(f"{tmp_path}/drive", run, "local")
+    opened.copy_new()
+    shutil.rmtree(run / "sft")
+    add_checkpoint(run / "sft", 10, "anew")
+    try:
+        with killed_at(call):
+            opened.copy_new()
+    except Killed:
+        pass
+    newest = runs.latest_checkpoint(tmp_path / "drive" / "mine" / "sft")
+    version = {"checkpoint-20": "1", "checkpoint-10": "anew"}[newest.name]
+    assert contents(newest) == {name: json.dumps([name, int(newest.name[11:]), version]) for name in CHECKPOINT}
+
+
 def failing_copies(after: int):
     """The disk is full when the file number `after` (from 0) is half copied."""
     real, left = shutil.copyfile, [after]
@@ -360,7 +383,7 @@ def test_a_hub_mirror_is_private_and_keeps_runs_apart(in_hub_process, hub_folder
 
 def test_what_a_run_has_is_not_replaced_from_the_hub(in_hub_process, tmp_path):
     in_hub_process(session, "hub:ours/other", make_run(tmp_path / "mine"))
-    write(tmp_path / "b" / "mine" / "sft_metrics.csv", "of this machine")
+    write(tmp_path / "b" / "mine" / "sft_metrics.csv", "of this machine", HOUR)
     assert "brought back: 3." in in_hub_process(said, "hub:ours/other", tmp_path / "b" / "mine")
     assert (tmp_path / "b" / "mine" / "sft_metrics.csv").read_text() == "of this machine"
 
@@ -376,6 +399,98 @@ def test_a_public_repository_is_refused(in_hub_process, hub_folder, tmp_path, na
 def test_a_run_whose_name_makes_no_repository(in_hub_process, tmp_path):
     with pytest.raises(ValueError, match="Cannot have -- or .. in repo_id: 'ours/odd-a--b-priming'"):
         in_hub_process(said, "hub:ours/odd", make_run(tmp_path / "a--b"))
+
+
+def pushed(hub_folder: Path, repo: str, step: int) -> Path:
+    """What the trainer's push of a checkpoint leaves."""
+    folder = hub_folder / "models" / "ours" / repo
+    write(folder / ".private", "")
+    write(folder / "adapter_model.safetensors", "weights")
+    for name in CHECKPOINT:
+        write(folder / "last-checkpoint" / name, json.dumps({"global_step": step}))
+    return folder
+
+
+def test_the_last_checkpoint_comes_back_under_its_step(in_hub_process, hub_folder, tmp_path):
+    pushed(hub_folder, "pushed-mine-sft", 40)
+    (pushed(hub_folder, "pushed-mine-grpo", 8) / "last-checkpoint" / "trainer_state.json").unlink()
+    (tmp_path / "mine").mkdir()
+    assert "brought back: 1." in in_hub_process(said, "hub:ours/pushed", tmp_path / "mine")
+    assert names_in(tmp_path / "mine") == {f"sft/checkpoint-40/{name}" for name in CHECKPOINT}
+    pushed(hub_folder, "pushed-mine-sft", 60)
+    assert "brought back: 0." in in_hub_process(said, "hub:ours/pushed", tmp_path / "mine"), "what a run has, stays"
+
+
+def copy_while_pushing(where: str, run: Path, hub_folder: Path) -> str:
+    with redirect_stdout(StringIO()) as out:
+        opened = open_mirror(where, run, "local")
+        pushing = opened.trainer_args("sft")
+        assert pushing["hub_model_id"] == "ours/slow-mine-sft" and pushing["hub_strategy"] == "checkpoint"
+        assert pushing["push_to_hub"] and pushing["hub_private_repo"] and "hub_token" not in pushing
+        opened.copy_new()  # the first checkpoint may be on its way still
+        add_checkpoint(run / "sft", 40)
+        opened.copy_new()
+        pushed(hub_folder, "slow-mine-sft", 10)
+        opened.copy_new()
+        opened.copy_new()
+        pushed(hub_folder, "slow-mine-sft", 20)
+        opened.copy_new()
+    return out.getvalue()
+
+
+def test_a_push_of_the_trainer_that_failed_in_silence_is_said(in_hub_process, hub_folder, tmp_path):
+    run = make_run(tmp_path / "mine")
+    shutil.rmtree(run / "sft" / "checkpoint-40")
+    lines = in_hub_process(copy_while_pushing, "hub:ours/slow", run, hub_folder).splitlines()
+    failed = "Mirroring to the private hub repository ours/slow failed"
+    assert len(lines) == 4 and lines[1].startswith(f"{failed} (the hub answered 404): training goes on"), lines
+    assert lines[2].startswith(f"{failed} (the trainer's push of sft/checkpoint-20 has not arrived): training goes on")
+    assert lines[3].endswith("works again.")
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """Run a stage on a machine whose run folder is made for it, with a hub that wants this token; returns its output."""
+    served = tmp_path / "hub"
+    served.mkdir()
+    (served / ".token").write_text(TOKEN)
+
+    def start(name: str, stage: str, *die_at: str) -> str:
+        run = tmp_path / name / "mine"
+        run.mkdir(parents=True)
+        with Hub(served) as hub:
+            environment = os.environ | hub.environment(tmp_path / name / "home") | {"HF_TOKEN": TOKEN, "HUB_FOLDER": str(served)}
+            command = [sys.executable, Path(__file__).with_name("hub_machine.py"), stage, run, "hub:ours/runs", *die_at]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == (9 if die_at else 0), done.stdout + done.stderr
+        return done.stdout
+
+    return start
+
+
+TOKEN = "hf_of_the_login"
+
+
+@pytest.mark.slow
+def test_a_stage_is_killed_on_one_machine_and_goes_on_on_the_next_two(machine, tmp_path):
+    machine("a", "sft", "2")
+    printed = machine("b", "sft")
+    assert "continuing from sft/checkpoint-2" in printed and "steps 3\n" in printed
+    printed = machine("c", "grpo", "1")
+    assert "mirrored to the private hub repository ours/runs" in printed
+    printed = machine("d", "grpo")
+    assert "continuing from grpo/checkpoint-1" in printed and "steps 3\n" in printed
+    assert len(list((tmp_path / "d" / "mine" / "grpo" / "completions").glob("*.parquet"))) == 3
+
+    repositories = {path.name: path for path in (tmp_path / "hub" / "models" / "ours").iterdir()}
+    assert set(repositories) == {"runs", "runs-mine-sft", "runs-mine-grpo"}
+    assert all((path / ".private").exists() for path in repositories.values())
+    small = names_in(repositories["runs"] / "mine")
+    assert {"sft/adapter/adapter_model.safetensors", "grpo/adapter/adapter_model.safetensors", "stages.csv"} <= small
+    assert not [name for name in small if "checkpoint-" in name]
+    for folder in (repositories["runs"].parent, tmp_path / "d" / "mine"):
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        assert files and not [path for path in files if TOKEN.encode() in path.read_bytes()]
 
 
 @pytest.mark.parametrize(("where", "arguments"), [("none", {}), ("{folder}/drive", {})])
