@@ -2,7 +2,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-UNSLOTH := unsloth==2026.10.9 unsloth_zoo==2026.10.9
 RUN ?= my-run
 SEED ?= 0
 
@@ -14,12 +13,12 @@ help:  ## List the targets
 
 setup: $(VENV)/ready  ## Make .venv with the pinned stack (once; again only when the pins change)
 
-$(VENV)/ready: requirements.txt pyproject.toml
+$(VENV)/ready: $(wildcard requirements*.txt) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "grpo-math needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": run make with PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check torch==2.13.0
+	$(BIN)/pip install -q --disable-pip-version-check $$(grep '^torch==' requirements.txt)
 	$(BIN)/pip install -q --disable-pip-version-check -r requirements.txt
-	$(BIN)/pip install -q --disable-pip-version-check --no-deps $(UNSLOTH)
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps -r requirements-unsloth.txt
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
 	@touch $@
 

@@ -9,14 +9,16 @@ import json
 import os
 import random
 import re
+import sys
 import time
 from bisect import bisect_right
 from pathlib import Path
 
-from inject import evaluate, inject
-
 from grpo_math.audit import Claim, audit
 from grpo_math.audit.grounding import grounded_numbers
+
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "math"))  # the injected errors are the tests'
+from inject import evaluate, inject  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("AUDIT_DATA", ROOT.parent / "shared"))

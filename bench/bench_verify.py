@@ -1,6 +1,6 @@
 r"""The answer checker beside its peers: who is right how often, and how fast. Run it with `make bench-verify`.
 
-Graded pairs are made here from the own golds (`renderings.py`). Where GRPO_MATH_BENCH (or `../shared` beside the repo) has
+Graded pairs are made here from the tests' golds (`renderings.py`). Where GRPO_MATH_BENCH (or `../shared` beside the repo) has
 `bench/verify/dev/*.jsonl`, one JSON object a line with `response`, `gold` and `label`, these are read too, and never copied.
 All checkers see the same pairs in this one process; speeds are worth comparing within one run only.
 """
@@ -16,11 +16,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from golds import GOLDS
-from renderings import equivalents, near_misses
 from tqdm import tqdm
 
 from grpo_math.answers import is_correct
+
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "math"))  # the golds and their renderings are the tests'
+from golds import GOLDS  # noqa: E402
+from renderings import equivalents, near_misses  # noqa: E402
 
 BENCH = Path(__file__).parents[1] / os.environ.get("GRPO_MATH_BENCH", "../shared")
 UNIT = ("unit_torchtitan", "unit_other", "unit_mathverify_lighteval", "issues_mathverify")

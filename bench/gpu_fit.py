@@ -23,7 +23,7 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-from grpo_lab import hosts, recipes, runs
+from grpo_lab import host, recipes, runs
 from grpo_lab.recipes import Recipe
 
 ROOT = Path(__file__).parents[1]
@@ -89,7 +89,7 @@ def _random_weight(name: str, shape):
 
 def fitted(recipe: Recipe, folder: Path, cap_gib: float, steps: int, smoke: bool) -> Recipe:
     """The recipe's variant for a card of `cap_gib`, with the model in `folder` and `steps` GRPO steps."""
-    recipe = recipes.for_device(recipe, hosts.Device("cuda", "a card under the cap", cap_gib, (7, 5)))
+    recipe = recipes.for_device(recipe, host.Device("cuda", "a card under the cap", cap_gib, (7, 5)))
     stage = recipe.sft or recipe.priming
     recipe = replace(
         recipe,
@@ -106,17 +106,20 @@ def fitted(recipe: Recipe, folder: Path, cap_gib: float, steps: int, smoke: bool
 
 
 def force_precision(cap_gib: float) -> None:
-    """Make every card train in fp16 where the cap stands for a T4, which has no bf16. float32 recipes stay as they are."""
+    """Make every card train in fp16 where the cap stands for a T4, which has no bf16. float32 recipes stay as they are.
+
+    Call it before the rest of grpo_lab is imported, which takes `compute_dtype` from `models` by name.
+    """
     import torch
 
-    from grpo_lab import models, training
+    from grpo_lab import models
 
     chosen = models.compute_dtype
 
     def as_on_a_t4(recipe: Recipe) -> torch.dtype:
         return torch.float16 if chosen(recipe) is torch.bfloat16 and cap_gib <= T4 else chosen(recipe)
 
-    models.compute_dtype = training.compute_dtype = as_on_a_t4
+    models.compute_dtype = as_on_a_t4
 
 
 def make_rows(tokenizer, count: int, recipe: Recipe | None = None):
@@ -199,15 +202,33 @@ def reset_memory() -> None:
         torch.cuda.reset_peak_memory_stats()
 
 
-def measured_training(make_trainer, model, stage_dir: Path) -> dict:
-    """Train with what `make_trainer(callbacks)` returns; time, memory, losses and by how much the adapter changed."""
+def make_trainer(stage: str, model, tokenizer, recipe: Recipe, folder: Path, callbacks: list):
+    """The project's own trainer of a stage, "sft" or "grpo", on rows that `make_rows` makes."""
+    from trl import GRPOTrainer, SFTTrainer
+
+    from grpo_lab import training
+    from grpo_math import formats, rewards
+
+    common = {"model": model, "processing_class": tokenizer, "callbacks": callbacks}
+    if stage == "sft":
+        rows = make_rows(tokenizer, recipe.sft.examples, recipe)  # the trainer cuts them to max_length
+        config = training.sft_config(recipe, recipe.sft, folder, recipe.seed)
+        return SFTTrainer(args=config, train_dataset=rows, **common)
+    rows = make_rows(tokenizer, recipe.grpo.rollouts * recipe.grpo.prompts_per_rollout)
+    config = training.grpo_config(recipe, folder, recipe.seed)
+    reward_funcs = [*rewards.reward_set(formats.get_format(recipe.format), recipe.rewards), tell_apart]
+    return GRPOTrainer(args=config, train_dataset=rows, reward_funcs=reward_funcs, **common)
+
+
+def run_training(stage: str, model, tokenizer, recipe: Recipe, folder: Path) -> dict:
+    """Train a stage; time, memory, losses, by how much the adapter changed, and how fast completions were generated."""
     from grpo_lab import training
 
     reset_memory()
-    watch, before = make_watch(), adapter_weights(model)
-    trainer = make_trainer([watch])
+    watch, before, total = make_watch(), adapter_weights(model), watch_generation(model)
+    trainer = make_trainer(stage, model, tokenizer, recipe, folder / stage, [watch])
     watch.accelerator = trainer.accelerator
-    training.train(trainer, stage_dir)
+    training.train(trainer, folder / stage)
     after, logs = adapter_weights(model), trainer.state.log_history
     return {
         **peak_memory(),
@@ -218,46 +239,10 @@ def measured_training(make_trainer, model, stage_dir: Path) -> dict:
         "losses": [log["loss"] for log in logs if "loss" in log],
         "grad_norms": [log["grad_norm"] for log in logs if "grad_norm" in log],
         "adapter_change": max(float((after[name] - before[name]).abs().max()) for name in after),
-    }
+    } | (generation_speed(total) if stage == "grpo" else {})
 
 
-def run_sft(model, tokenizer, recipe: Recipe, folder: Path) -> dict:
-    from trl import SFTTrainer
-
-    from grpo_lab import training
-
-    rows = make_rows(tokenizer, recipe.sft.examples, recipe)  # the trainer cuts them to max_length
-
-    def make_trainer(callbacks):
-        config = training.sft_config(recipe, recipe.sft, folder / "sft", recipe.seed)
-        return SFTTrainer(model=model, args=config, train_dataset=rows, processing_class=tokenizer, callbacks=callbacks)
-
-    return measured_training(make_trainer, model, folder / "sft")
-
-
-def run_grpo(model, tokenizer, recipe: Recipe, folder: Path) -> dict:
-    from trl import GRPOTrainer
-
-    from grpo_lab import training
-    from grpo_math import formats, rewards
-
-    rows = make_rows(tokenizer, recipe.grpo.rollouts * recipe.grpo.prompts_per_rollout)
-    total = watch_generation(model)
-
-    def make_trainer(callbacks):
-        return GRPOTrainer(
-            model=model,
-            reward_funcs=[*rewards.reward_set(formats.get_format(recipe.format), recipe.rewards), tell_apart],
-            args=training.grpo_config(recipe, folder / "grpo", recipe.seed),
-            train_dataset=rows,
-            processing_class=tokenizer,
-            callbacks=callbacks,
-        )
-
-    return measured_training(make_trainer, model, folder / "grpo") | generation_speed(total)
-
-
-def run_evaluation(model, tokenizer, recipe: Recipe, folder: Path) -> dict:
+def run_evaluation(model, tokenizer, recipe: Recipe) -> dict:
     from grpo_lab import evaluation
 
     reset_memory()
@@ -280,14 +265,18 @@ def fit(recipe: Recipe, backend: str, folder: Path, row: dict) -> None:
 
     from grpo_lab import models
 
-    stage, stages = "loading", {"sft": run_sft, "grpo": run_grpo, "evaluation": run_evaluation}
+    stage = "loading"
     try:
         model, tokenizer = models.load_base(recipe, ROOT, backend)
         model = models.add_adapter(model, recipe.lora, backend, recipe.seed)
         row["loading"] = peak_memory()
-        for stage, run in stages.items():
-            row[stage] = None if stage == "sft" and not recipe.sft else run(model, tokenizer, recipe, folder)
+        row["sft"] = None
+        for stage in ("sft", "grpo") if recipe.sft else ("grpo",):
+            row[stage] = run_training(stage, model, tokenizer, recipe, folder)
             print(f"{stage}: {row[stage]}", flush=True)
+        stage = "evaluation"
+        row[stage] = run_evaluation(model, tokenizer, recipe)
+        print(f"{stage}: {row[stage]}", flush=True)
     except torch.cuda.OutOfMemoryError as error:
         row["error"] = f"out of memory in {stage}: {str(error).splitlines()[0]}"
 
@@ -318,7 +307,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     args = arguments()
-    device = hosts.use_one_card(hosts.detect_device())
+    device = host.use_one_card(host.detect_device())
     if device.kind != "cuda" and not args.smoke:
         print("This needs a CUDA card and the machine shows none; --smoke runs a small shape without one.", file=sys.stderr)
         return 2

@@ -9,7 +9,7 @@ import argparse
 import nbformat
 from run_notebooks import clean_outputs
 
-from grpo_lab.report import look
+from grpo_lab import look
 from grpo_lab.runs import project_root
 
 

@@ -1,7 +1,400 @@
-from grpo_lab.hosts import *  # noqa: F403  TEMPORARY
-from grpo_lab.hosts.checks import existing_parent  # noqa: F401
-from grpo_lab.hosts.machine import GIB, memory_gb  # noqa: F401
+"""Where the notebooks run, and what they need there: the host, the device, the libraries, the checks before a run.
+
+>>> str(Device("cuda", "Tesla T4", 15.0, (7, 5), count=2))
+'2 x Tesla T4, 15 GiB, compute capability 7.5'
+
+Standard library only at import, and nothing here imports torch: the first cell runs before torch is loaded, because which cards
+torch sees, and which torch it is, are settled by then. Memory and disk are in GiB.
+
+On Colab and Kaggle a kernel is running on the host's own libraries. What it has loaded (KEPT) stays at its version, by a
+constraints file made of what is installed; moving it breaks the session in ways that look like errors of this project. On any
+other machine nothing is installed: `make setup` does that.
+"""
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Collection, Container, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+GIB = 1024**3
+ROOT = Path(__file__).parents[2]  # of the clone, where the files with the pins lie
+STACK, ALONE = ROOT / "requirements-colab.txt", ROOT / "requirements-unsloth.txt"  # the second without its own requirements
+# What only some hosts need beside those files.
+CUT_CROSS_ENTROPY = "cut_cross_entropy==25.1.1"  # Unsloth's loss on CUDA cards, which does not hold all logits in memory
+# PEFT refuses an older torchao even where it is not used, and does without any; 0.16.0 imports on the most versions of torch.
+TORCHAO = "torchao==0.16.0"
+VLLM = "vllm==0.31.0"  # the newest that TRL 1.15.0 works with; it brings the torch that it was built for
+VLLM_MOVES = ("torch", "torchvision", "torchaudio", "torchcodec", "triton")
+# With compiled parts that a running kernel has in memory, or the kernel itself.
+KEPT = (
+    *VLLM_MOVES,
+    *("numpy", "pandas", "scipy", "scikit-learn", "matplotlib", "pillow", "protobuf", "psutil"),
+    *("ipykernel", "ipython", "jupyter-client", "pyzmq", "tornado", "traitlets"),
+)
+# The libraries whose versions Unsloth has broken with before. It also asks for what it never imports, at versions that PyPI
+# does not always have, so its other requirements are not looked at.
+WATCHED = ("torch", "transformers", "trl", "datasets", "peft", "accelerate", "bitsandbytes", "huggingface-hub", "numpy")
+
+OLDEST_CAPABILITY = (7, 0)
+QUERY = ("nvidia-smi", "--query-gpu=name,memory.total,compute_cap", "--format=csv,noheader,nounits")
+GPU_ADVICE = {
+    "colab": "choose Runtime > Change runtime type > T4 GPU",
+    "kaggle": "choose Session options > Accelerator > GPU T4 x2",
+    "local": "run it on a machine that has one",
+}
 
 
-def first_line(error):
+# 1. Where we are.
+
+
+@dataclass(frozen=True)
+class Device:
+    """What the models run on.
+
+    kind: "cuda", "mps" or "cpu". memory_gb: GiB of one card; of the machine for "mps" and "cpu". capability: CUDA's compute
+    capability. count: how many cards are visible; name, memory_gb and capability are the first one's.
+    """
+
+    kind: str
+    name: str
+    memory_gb: float
+    capability: tuple[int, int] | None = None
+    count: int = 1
+
+    def __str__(self) -> str:
+        parts = [f"{self.count} x {self.name}" if self.count > 1 else self.name, f"{self.memory_gb:.3g} GiB"]
+        if self.capability:
+            parts.append(f"compute capability {self.capability[0]}.{self.capability[1]}")
+        return ", ".join(parts)
+
+
+def detect_host(
+    environ: Mapping[str, str] = os.environ,
+    modules: Container[str] = sys.modules,
+    kaggle_folder: Path = Path("/kaggle/working"),
+) -> str:
+    """The host, "colab", "kaggle" or "local"; by default as the environment and the loaded modules of this process say."""
+    # Kaggle first: its image is built on Colab's. KAGGLE_USERNAME and the like say nothing: Kaggle's command line tool reads
+    # them anywhere. The folder comes last, because notebooks that were brought to Colab from Kaggle make one.
+    if environ.get("KAGGLE_KERNEL_RUN_TYPE"):
+        return "kaggle"
+    if environ.get("COLAB_RELEASE_TAG") or "google.colab" in modules:
+        return "colab"
+    return "kaggle" if kaggle_folder.is_dir() else "local"
+
+
+def detect_device(environ: Mapping[str, str] = os.environ) -> Device:
+    """The device that torch will choose: the visible CUDA cards, else Apple's GPU, else the CPU.
+
+    CUDA_VISIBLE_DEVICES counts. An `nvidia-smi` that is there and does not answer counts as no card, which is printed.
+    """
+    cards = _visible(_cards(), environ.get("CUDA_VISIBLE_DEVICES"))
+    if cards:
+        return replace(cards[0], count=len(cards))
+    if (platform.system(), platform.machine()) == ("Darwin", "arm64"):
+        return Device("mps", "Apple Silicon", memory_gb())
+    return Device("cpu", f"CPU with {os.cpu_count()} cores", memory_gb())
+
+
+def _cards() -> list[Device]:
+    if shutil.which(QUERY[0]) is None:
+        return []
+    cards = []
+    try:
+        answer = subprocess.run(QUERY, capture_output=True, text=True, errors="replace", timeout=30, check=False)
+        if answer.returncode:
+            raise ValueError((answer.stdout + answer.stderr).strip().partition("\n")[0])
+        for line in filter(str.strip, answer.stdout.splitlines()):
+            name, mebibytes, capability = (part.strip() for part in line.rsplit(",", 2))
+            major, minor = capability.split(".")
+            cards.append(Device("cuda", name, int(mebibytes) / 1024, (int(major), int(minor))))
+    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
+        print(f"nvidia-smi is here but names no card that can be used, so this counts as a machine without a GPU ({error}).")
+        return []
+    return cards
+
+
+def _visible(cards: list[Device], setting: str | None) -> list[Device]:
+    """The cards that CUDA_VISIBLE_DEVICES leaves: as in CUDA, the list ends at the first number that is no card's."""
+    if setting is None:
+        return cards
+    chosen = []
+    for entry in (part.strip() for part in setting.split(",")):
+        if entry.startswith(("GPU-", "MIG-")):  # an identifier, which the query does not show: in order
+            chosen += cards[len(chosen) : len(chosen) + 1]
+        elif entry.isdecimal() and int(entry) < len(cards):
+            chosen.append(cards[int(entry)])
+        else:
+            break
+    return chosen
+
+
+def memory_gb() -> float:
+    """GiB of this machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+
+
+def use_one_card(device: Device, environ: MutableMapping[str, str] = os.environ) -> Device:
+    """The device with one card, the others hidden from torch and a sentence about it printed. Call it before torch is imported.
+
+    Processes that a launcher started (LOCAL_RANK or WORLD_SIZE is set) share the cards out among themselves: nothing is done.
+    """
+    if device.count < 2 or "LOCAL_RANK" in environ or "WORLD_SIZE" in environ:
+        return device
+    environ["CUDA_VISIBLE_DEVICES"] = environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+    print(
+        f"The first of {device.count} cards is used and the rest are left alone: without `accelerate launch` the trainer would "
+        "split each batch over them by DataParallel, which is slow and keeps them half idle."
+    )
+    return replace(device, count=1)
+
+
+# 2. What is installed.
+
+
+class RestartNeeded(RuntimeError):
+    """Stops "run all" where the kernel still holds libraries that were moved. A notebook shows its sentence, no traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+def set_up(environ: MutableMapping[str, str] = os.environ, loaded: Collection[str] = sys.modules) -> Device:
+    """Install what a host lacks, leave one card visible, and return the device. Call it before torch is imported.
+
+    Prints what is installed; on your own machine, where nothing is, what is missing. loaded: names of the modules that the
+    kernel has imported. Raises RestartNeeded where one of their libraries was moved, and RuntimeError where pip fails.
+    """
+    from packaging.requirements import Requirement
+
+    host, device, installed = detect_host(environ, loaded), detect_device(environ), installed_versions()
+    stack, alone = _read_pins(STACK), _read_pins(ALONE)
+    if host != "local":
+        if device.kind == "cuda":
+            alone.append(Requirement(CUT_CROSS_ENTROPY))
+        if "torchao" in installed and _lacking([Requirement("torchao>=0.16")], installed):
+            stack.append(Requirement(TORCHAO))
+    stack_lacks, alone_lacks = _lacking(stack, installed), _lacking(alone, installed)
+    listed = ", ".join(stack_lacks + alone_lacks)
+    if listed and host == "local":
+        print(f"Nothing is installed on your own machine; `make setup` brings what this project pins: {listed}.")
+    elif listed:
+        # All of the stack where one is lacking, so that pip moves none off its pin for another's sake.
+        commands = [[str(pin) for pin in stack]] if stack_lacks else []
+        commands += [["--no-deps", *map(str, alone)]] if alone_lacks else []
+        print(f"Installing {listed}.")
+        _install(commands, {name: installed[name] for name in KEPT if name in installed}, loaded)
+    return use_one_card(device, environ)
+
+
+def add_vllm(device: Device, environ: Mapping[str, str] = os.environ, loaded: Collection[str] = sys.modules) -> None:
+    """Install vLLM on a host, with its own torch; on your own machine print the command.
+
+    RuntimeError for a card below compute capability 8 or none, RestartNeeded where the kernel has loaded what was moved.
+    """
+    if device.kind != "cuda" or (device.capability or (0, 0)) < (8, 0):
+        raise RuntimeError(
+            f"vLLM needs a CUDA card of compute capability 8 or more and this is {device}: its wheels are built for CUDA 13, "
+            "and its standby mode is unstable on a T4. Set USE_VLLM = False; Transformers generates then."
+        )
+    from packaging.requirements import Requirement
+
+    installed = installed_versions()
+    if not _lacking([Requirement(VLLM)], installed):
+        return
+    if detect_host(environ, loaded) == "local":
+        print(f"Nothing is installed on your own machine; run yourself: pip install {VLLM}")
+        return
+    print(f"Installing {VLLM} and the torch it needs, built for CUDA 13 (NVIDIA driver 580 or newer): some 4 GB are downloaded.")
+    pinned = {pin.name for pin in _read_pins(STACK)}
+    held = {name: installed[name] for name in (*KEPT, *sorted(pinned)) if name in installed and name not in VLLM_MOVES}
+    _install([[VLLM]], held, loaded)
+
+
+def installed_versions() -> dict[str, str]:
+    """Version of each installed library, by its name in lower case with hyphens."""
+    from packaging.utils import canonicalize_name
+
+    found = {}
+    for library in importlib.metadata.distributions():
+        if name := library.metadata["Name"]:  # a folder that a broken removal left behind has none
+            found.setdefault(canonicalize_name(name), library.version)  # the first one on the path is the one imported
+    return found
+
+
+def _read_pins(path: Path) -> list["Requirement"]:
+    from packaging.requirements import Requirement
+
+    lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
+    return [Requirement(line) for line in lines if line]
+
+
+def _lacking(pins: Sequence["Requirement"], installed: Mapping[str, str]) -> list[str]:
+    """What is not installed as pinned, in words. A build's label (+cpu) does not count."""
+    from packaging.utils import canonicalize_name
+
+    lacking = []
+    for pin in pins:
+        there = installed.get(canonicalize_name(pin.name))
+        if there is None or not pin.specifier.contains(there, prereleases=True):
+            lacking.append(f"{pin.name} {str(pin.specifier).removeprefix('==')}" + (f" ({there} is installed)" if there else ""))
+    return lacking
+
+
+def _install(commands: Sequence[Sequence[str]], held: Mapping[str, str], loaded: Collection[str]) -> None:
+    """Run `pip install` with each of these lists of arguments; what is `held` stays at its version."""
+    from packaging.utils import canonicalize_name
+
+    started, before = time.perf_counter(), installed_versions()
+    libraries = importlib.metadata.packages_distributions()
+    in_memory = {canonicalize_name(name) for module in libraries.keys() & set(loaded) for name in libraries[module]}
+    with tempfile.TemporaryDirectory() as folder:
+        constraints = Path(folder) / "constraints.txt"
+        constraints.write_text("".join(f"{name}=={version}\n" for name, version in held.items()))
+        for arguments in commands:
+            pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments)
+            done = subprocess.run(
+                (*pip, "--constraint", str(constraints)),
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
+            )  # fmt: skip
+            if done.returncode:
+                last = "\n".join(line for line in done.stdout.splitlines() if line.strip())[-1000:]
+                raise RuntimeError(
+                    f"`pip install {' '.join(arguments)}` failed, so the libraries are not complete: see that the session may "
+                    "use the internet (on Kaggle Session options > Internet) and run this cell again; pip ended with:\n" + last
+                )
+    importlib.invalidate_caches()  # what was just installed is to be found by this process
+    print(f"Installed in {time.perf_counter() - started:.0f} s; {len(held)} libraries were held at their versions.")
+    after = installed_versions()
+    if moved := sorted(name for name in in_memory if after.get(name) != before.get(name)):
+        raise RestartNeeded(
+            f"This session has loaded {', '.join(moved)} in another version than is installed now: restart it once "
+            "(Runtime > Restart session; on Kaggle Run > Restart session), then run all cells again."
+        )
+
+
+# 3. Whether a recipe can run here, asked before anything is downloaded.
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a recipe needs of a machine, memory and disk in GiB.
+
+    disk_gb: for what the run writes. download_gb: for the hub's cache. model: the hub id that must be open to the user.
+    """
+
+    gpu: bool = False
+    gpu_memory_gb: float = 0
+    disk_gb: float = 1
+    download_gb: float = 0
+    memory_gb: float = 2
+    model: str | None = None
+
+
+def preflight(needs: Needs, device: Device, folder: Path) -> None:
+    """Check that a recipe can run here before anything is downloaded; `folder` is where the run is kept.
+
+    Prints what could not be checked. Raises RuntimeError, with what to do, at the first thing that would fail later: the GPU,
+    disk, memory, the versions that Unsloth accepts, access to the model.
+    """
+    if device.kind == "cuda" and device.capability and device.capability < OLDEST_CAPABILITY:
+        raise RuntimeError(
+            f"PyTorch no longer runs on this card ({device}), although it reports it: "
+            "choose another, on Kaggle Session options > Accelerator > GPU T4 x2."
+        )
+    if needs.gpu and device.kind == "cpu":
+        raise RuntimeError(
+            f"This recipe needs a GPU and there is none: {GPU_ADVICE[detect_host()]}, "
+            "or set TRIAL = True or RECIPE = 'tiny' to go on without one."
+        )
+    if needs.gpu and device.memory_gb < needs.gpu_memory_gb:
+        raise RuntimeError(
+            f"This recipe needs {needs.gpu_memory_gb:g} GiB of GPU memory and the device has less ({device}): "
+            "choose a smaller RECIPE, a larger card, or TRIAL = True."
+        )
+    cache = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    for place, wanted in ((existing_parent(folder), needs.disk_gb), (existing_parent(cache), needs.download_gb)):
+        free = shutil.disk_usage(place).free / GIB
+        if free < wanted:
+            raise RuntimeError(
+                f"This recipe needs {wanted:g} GiB of disk and {place} has {free:.1f} GiB free: "
+                "delete old runs or downloads there, or choose a smaller RECIPE."
+            )
+    if memory_gb() < needs.memory_gb:
+        raise RuntimeError(
+            f"This recipe needs {needs.memory_gb:g} GiB of memory and this machine has {memory_gb():.1f} GiB: "
+            "choose a smaller RECIPE or a larger machine."
+        )
+    _check_unsloth()
+    if needs.model:
+        _check_model(needs.model)
+
+
+def existing_parent(place: Path) -> Path:
+    """The path itself, or the nearest folder above it that exists already."""
+    return next(parent for parent in (place, *place.absolute().parents) if parent.exists())
+
+
+def _check_unsloth() -> None:
+    """RuntimeError for a WATCHED library outside what the installed Unsloth states; nothing to check without Unsloth.
+
+    Extras, markers that do not hold here, and libraries that are not installed are passed over.
+    """
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    installed = installed_versions()
+    for unsloth in ("unsloth", "unsloth_zoo"):
+        if canonicalize_name(unsloth) not in installed:
+            continue
+        for stated in map(Requirement, importlib.metadata.requires(unsloth) or []):
+            name = canonicalize_name(stated.name)
+            applies = stated.marker is None or stated.marker.evaluate({"extra": ""})
+            if name in WATCHED and name in installed and applies and _lacking([stated], installed):
+                raise RuntimeError(
+                    f"{name} {installed[name]} is installed and {unsloth} {importlib.metadata.version(unsloth)} accepts "
+                    f'{stated.specifier}: run `pip install "{name}{stated.specifier}"` and restart the session.'
+                )
+
+
+def _check_model(model: str) -> None:
+    """Ask the hub whether the model may be read: RuntimeError where it says no, a printed note where it cannot be asked."""
+    from httpx import HTTPError
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+
+    try:
+        HfApi().auth_check(model)
+    except GatedRepoError as error:
+        raise RuntimeError(
+            f"The model {model} is open only to those who accept its terms: accept them at https://huggingface.co/{model}, "
+            "then set HF_TOKEN to your token (a secret on Colab and Kaggle, an environment variable elsewhere)."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise RuntimeError(
+            f"The hub has no model {model} that you may read: the id is wrong, or it is private and HF_TOKEN is not "
+            "set to a token that may read it."
+        ) from error
+    except (HTTPError, OSError) as error:
+        if isinstance(error, HfHubHTTPError) and error.response.status_code in (401, 403):
+            raise RuntimeError(
+                "The hub refuses the token in HF_TOKEN: make a new one at https://huggingface.co/settings/tokens, or unset it."
+            ) from error
+        print(f"The hub could not be asked about {model} ({type(error).__name__}); loading it will say whether it can be had.")
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -4,7 +4,6 @@ Standard library only at import: the first cell runs before torch is loaded, and
 `start`.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -134,8 +133,6 @@ def start(
     resolved = recipes.with_unanswerable(recipes.for_device(recipes.get_recipe(recipe, trial), device), unanswerable)
     folder = runs.open_run(run, root)
     host.preflight(resolved.needs, device, folder)
-    if tracker == "trackio":  # which reads this when it is imported, as TRL does
-        os.environ.setdefault("TRACKIO_DIR", str(folder.resolve() / "trackio"))
     if use_vllm:
         host.add_vllm(device)
     chosen = runs.choose_backend("peft" if use_vllm else backend, device.kind)

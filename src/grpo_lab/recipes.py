@@ -7,7 +7,7 @@ counts sequences.
 
 from dataclasses import dataclass, replace
 
-from grpo_lab.hosts import Device, Needs
+from grpo_lab.host import Device, Needs
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Sft:
     """One supervised stage: how many examples, how often seen, how fast. micro_batch: sequences on the device at once.
 
     source: None for the project's own examples (the curated ones for priming, the tiny world's for SFT). unanswerable: the share
-    of the tiny world's examples that lack a needed quantity and say so (see `twins`).
+    of the tiny world's examples that lack a needed quantity and say so (see `grpo_math.unanswerable`).
     """
 
     examples: int
@@ -67,7 +67,7 @@ class Grpo:
     updates_per_rollout: the optimiser steps that a rollout is shared out to; each completion is used once.
     micro_batch: completions on the device at once; the rest of an update is accumulated (None: all at once).
     eval_every, eval_problems: every how many rollouts, and on how many dev problems, greedy accuracy is measured while training.
-    unanswerable: the share of prompts that lack a needed quantity, where saying so is what is rewarded (see `twins`).
+    unanswerable: the share of prompts that lack a needed quantity (see `grpo_math.unanswerable`): there saying so is rewarded.
     """
 
     rollouts: int
@@ -146,7 +146,7 @@ class Recipe:
     rewards: the kind of `rewards.reward_set`. precision: "auto" (as the device has it), or "float32".
     max_number, problem_steps: the tiny world's difficulty (see `tiny.problems.Difficulty`).
     needs: what a machine must have. variants: from the largest hardware to the smallest; `for_device` takes the first that fits
-    and names it in `hardware`. reported: what the system that the recipe follows says of itself.
+    and names it in `hardware`.
     """
 
     name: str
@@ -168,7 +168,6 @@ class Recipe:
     needs: Needs = Needs()
     variants: tuple[Variant, ...] = ()
     hardware: str = "any"
-    reported: str = ""
     max_number: int = 0
     problem_steps: tuple[int, ...] = ()
 
@@ -212,7 +211,7 @@ GSM8K = Source("openai/gsm8k", "gsm8k", config="main")
 GSM8K_TEST = replace(GSM8K, split="test")
 MATH_500 = Source("HuggingFaceH4/MATH-500", "math500", split="test")
 
-# Above a T4 the weights stay in 16 bits. One card is used: a second one is left alone (see `hosts.use_one_card`).
+# Above a T4 the weights stay in 16 bits. One card is used: a second one is left alone (see `host.use_one_card`).
 QWEN3_4B_VARIANTS = (
     Variant("A100 or H100, 80 GB", "cuda", 70, False, 32, 4096, 2048, 4, 8, 64),
     Variant("L4, A10 or better, 24 GB", "cuda", 21, False, 32, 2048, 1024, 2, 4, 32),
@@ -271,7 +270,6 @@ QWEN3_4B_OPENR1 = replace(
     sft=Sft(examples=1000, epochs=1, batch_size=16, micro_batch=1, learning_rate=2e-4, warmup_steps=5, source=OPENR1_SOLUTIONS),
     grpo=replace(_QWEN3_4B.grpo, source=OPENR1_PROMPTS),
     evaluation=Evaluation(problems=2000, max_completion_length=1024, batch_size=16),
-    reported="accuracy 40 % base, 48 % + SFT, 55 % + GRPO on 2,000 held-out problems",
 )
 QWEN3_4B_DAPO = replace(
     _QWEN3_4B,
@@ -279,13 +277,11 @@ QWEN3_4B_DAPO = replace(
     priming=replace(_QWEN3_4B.priming, source=OPENMATH),
     grpo=replace(_QWEN3_4B.grpo, source=DAPO),
     evaluation=Evaluation(problems=500, max_completion_length=1024, batch_size=16, source=MATH_500),
-    reported="follows the format and answers better than the base after 100 steps",
 )
 QWEN3_4B_ENGINE = replace(
     _QWEN3_4B,
     name="qwen3-4b-engine",
     rewards="graded",
-    reported="rewards for sound step-by-step work; every run tracked and compared in W&B",
 )
 QWEN2_5_0_5B_GSM8K = Recipe(
     name="qwen2.5-0.5b-gsm8k",
@@ -318,7 +314,6 @@ QWEN2_5_0_5B_GSM8K = Recipe(
         source=GSM8K,
     ),
     evaluation=Evaluation(problems=1319, max_completion_length=512, batch_size=64, source=GSM8K_TEST, twins=300),
-    reported="better adherence to the XML form",
 )
 QWEN2_5_3B_GSM8K = replace(
     QWEN2_5_0_5B_GSM8K,
@@ -330,7 +325,6 @@ QWEN2_5_3B_GSM8K = replace(
     variants=QWEN2_5_3B_VARIANTS,
     lora=Lora(rank=16, alpha=32),
     grpo=replace(QWEN2_5_0_5B_GSM8K.grpo, rollouts=250, prompts_per_rollout=4, micro_batch=2, learning_rate=1e-5),
-    reported="GSM8K 54.66 % to 61.33 %",
 )
 
 RECIPES = {
@@ -364,7 +358,7 @@ def with_unanswerable(recipe: Recipe, share: float) -> Recipe:
 def for_device(recipe: Recipe, device: Device) -> Recipe:
     """The recipe as it fits the device, which is printed with its reason. Unchanged where the recipe has no variants.
 
-    A device that is too small keeps the smallest variant: `hosts.preflight` refuses it in a sentence.
+    A device that is too small keeps the smallest variant: `host.preflight` refuses it in a sentence.
     """
     if not recipe.variants:
         return recipe

@@ -1,7 +1,7 @@
 """Small copies of the five public data sets and MATH-500: their files and schemas, with rows of our own.
 
-`write_hub(folder)` writes them as `tests/hub.py` serves them. Each holds problems of the held-out part (by the hash of their
-questions) and the rows that each filter must drop; `tests/test_sources.py` counts them.
+`write_hub(folder)` writes them as `hub.py` serves them. Each holds problems of the held-out part (by the hash of their
+questions) and the rows that each filter must drop; `test_sources.py` counts them.
 """
 
 import json

@@ -1,11 +1,12 @@
-"""Taking a model home: its size is known first, what is saved answers as what was trained, and every refusal is a sentence."""
+"""Taking a model home: what is saved answers as what was trained, what is pushed is private, and every refusal is a sentence."""
 
-import importlib.util
+import ast
 import json
 import re
 import shutil
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from unittest import mock
@@ -15,22 +16,21 @@ import huggingface_hub
 import pytest
 import torch
 from hub import Hub
-from jinja2 import Environment
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from grpo_lab import mirror, models, recipes
-from grpo_lab.export import compare, gguf, merge, notebook, ollama, sizes
-from grpo_math.formats import FORMATS, chat_template, plain_template
+from grpo_lab import export, models, recipes
+from grpo_math.formats import FORMATS, plain_template
 
 ROOT = Path(__file__).parents[2]
 TINY = recipes.get_recipe("tiny")
+FROM_HUB = replace(TINY, base_model="owner/base")
 QUESTIONS = ["Ben has 12 pens. Ben buys 30 pens. How many pens does Ben have now?", "What is 17 + 25?", "Anna has 9 shells."]
 CARD = '---\nlibrary_name: "peft"\ntags: ["grpo"]\n---\n\n# mine\n\nA LoRA adapter.\n\n---\n\nThe end.\n'
 
 
 @pytest.fixture(autouse=True)
 def few_tokens(monkeypatch):
-    monkeypatch.setattr(compare, "TOKENS", 24)
+    monkeypatch.setattr(export, "TOKENS", 24)
 
 
 @pytest.fixture(scope="module")
@@ -55,187 +55,105 @@ def run(adapter, tmp_path) -> Path:
     return run
 
 
-@pytest.fixture(scope="module")
-def merged(adapter, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("once") / "merged"
-    merge.export_merged(adapter, TINY, ROOT, "peft", folder, ())
-    return folder
+def merge(run: Path, recipe: recipes.Recipe = TINY, questions: list[str] = QUESTIONS) -> Path:
+    return export.merge_adapter(run, recipe, ROOT, "peft", questions)
 
 
-@pytest.fixture
-def quick_merge(merged, monkeypatch):
-    """The merged model of this file's adapter, copied instead of made again, for what comes after a merge."""
-    monkeypatch.setattr(notebook, "export_merged", lambda *args: shutil.copytree(merged, args[4]) and None)
-
-
-def take(run: Path, *wanted: str, questions=(), **settings) -> dict:
-    return notebook.take_home(run, TINY, ROOT, "peft", wanted, questions, **settings)
-
-
-# 1. What is asked for.
-
-
-def test_an_order_is_completed_with_what_it_is_made_of():
-    assert notebook.read_order(()).kinds == ()
-    assert notebook.read_order("merged").kinds == ("merged",)  # a forgotten comma
-    assert notebook.read_order(["ollama"]).kinds == ("merged", "gguf", "ollama")
-    order = notebook.read_order(["hub-gguf:me/mine", "gguf-q8_0", "hub:me/mine-lora", "drive:/a/folder"])
-    assert order.kinds == ("adapter", "merged", "gguf", "ollama") and order.gguf_type == "q8_0"
-    assert order.pushes == (("gguf", "me/mine"), ("adapter", "me/mine-lora"))
-    assert (order.folder, order.copied) == ("/a/folder", {"gguf"})
-    assert notebook.read_order(["drive"]).copied == {"adapter"}
-
-
-@pytest.mark.parametrize("name", ["", "Merged", "hub:", "hub:name", "hub:a/b/c", "hub-ollama:a/b", "drive:folder", "safetensors"])
-def test_a_name_that_is_no_export(run, name):
-    with pytest.raises(ValueError, match=f"There is no export '{name}': EXPORT holds any of 'adapter', 'merged', 'gguf'"):
-        take(run, "adapter", name)
-    assert not run.with_name("mine-export").exists()
-
-
-def test_what_would_overwrite_itself_is_refused(run):
-    with pytest.raises(ValueError, match="EXPORT names the repository me/mine twice: give each export one of its own"):
-        take(run, "hub:me/mine", "hub-merged:me/mine")
-    with pytest.raises(ValueError, match="EXPORT names two GGUFs"):
-        take(run, "gguf", "gguf-q8_0")
-
-
-def test_the_offers_tell_sizes_and_load_nothing(run, merged):
-    with mock.patch.object(AutoModelForCausalLM, "from_pretrained", side_effect=AssertionError("loaded")):
-        text = notebook.offers_markdown(run, TINY, ROOT)
-    told = dict(re.findall(r"\| `([^`]+)` \| [^|]+ \| (\S+) MiB \|", text))
-    made = (merged / "model.safetensors").stat().st_size / 2**20
-    assert float(told["merged"]) == float(told["gguf"]) == pytest.approx(made, rel=0.05)
-    assert float(told["gguf-q8_0"]) == pytest.approx(made * 17 / 32, rel=0.05)
-    assert float(told["adapter"]) == pytest.approx(sizes.size_of(run / "grpo" / "adapter") / 2**20, abs=0.06)
-    assert "`results/mine-export` has" in text and "downloaded" not in text
-
-
-def test_a_run_without_an_adapter(tmp_path):
-    with pytest.raises(FileNotFoundError, match="run notebooks/02_GRPO_reasoning_tuning.ipynb with RUN = 'mine' first"):
-        take(tmp_path / "results" / "mine", "merged")
-
-
-# 2. Room: asked before anything is loaded.
-
-
-def little_of(monkeypatch, what: str) -> None:
-    if what == "disk":
-        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**20))
-    else:
-        monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=2**20))
-
-
-@pytest.mark.parametrize(
-    ("what", "wanted", "says"),
-    [
-        ("disk", "merged", r"This export needs 1.7 MiB on the disk of .*mine-export, and 1.0 MiB are free: delete old exports"),
-        ("disk", "adapter", r"This export needs 1.2 MiB on the disk of .*mine-export"),
-        ("memory", "merged", r"Merging needs 4.1 MiB of memory, and this machine has 1.0 MiB free: restart the session"),
-    ],
-)
-@pytest.mark.skipif(torch.cuda.is_available(), reason="the memory that counts is the card's")
-def test_too_little_room_is_said_before_anything_is_loaded(run, monkeypatch, what, wanted, says):
-    little_of(monkeypatch, what)
-    monkeypatch.setattr(models, "load_base", mock.Mock(side_effect=AssertionError("loaded")))
-    with pytest.raises(RuntimeError, match=says):
-        take(run, wanted)
-    assert not run.with_name("mine-export").exists()
-
-
-def test_one_disk_has_to_hold_all_that_goes_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=15))
-    sizes.require_room({tmp_path / "a": 15})
-    with pytest.raises(RuntimeError, match="/a and .*/b, and"):
-        sizes.require_room({tmp_path / "a": 10, tmp_path / "b": 10})
-
-
-def test_an_earlier_export_counts_as_room(tmp_path):
-    (tmp_path / "old").write_bytes(bytes(100))
-    assert [sizes.replacing(tmp_path, size) for size in (80, 130)] == [0, 30] and sizes.replacing(tmp_path / "none", 5) == 5
-
-
-def test_a_base_trained_in_4_bits_has_to_be_downloaded_again(tmp_path, monkeypatch):
-    recipe = replace(TINY, base_model="owner/base")
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    assert (sizes.to_download(TINY, 1000), sizes.to_download(recipe, 1000)) == (0, 2000)
-    (tmp_path / "base").mkdir()
-    (tmp_path / "base" / "model-1.safetensors").write_bytes(bytes(1500))
-    monkeypatch.setattr(sizes, "snapshot_download", lambda *_, **__: str(tmp_path / "base"))
-    assert sizes.to_download(recipe, 1000) == 500
-
-
-# 3. The adapter and the merged model.
-
-
-def test_the_adapter_is_copied_without_a_path_of_this_machine(run, adapter):
-    made = take(run, "adapter")["adapter"]
-    assert made == run.with_name("mine-export") / "adapter" and not (made / "README.md").exists()
-    assert str(ROOT) in (adapter / "adapter_config.json").read_text()
-    assert str(ROOT) not in (made / "adapter_config.json").read_text()
-    assert json.loads((made / "adapter_config.json").read_text())["base_model_name_or_path"] == "data/tiny-base"
-    for name in ("adapter_model.safetensors", "tokenizer.json", "chat_template.jinja"):
-        assert (made / name).read_bytes() == (adapter / name).read_bytes()
+# 1. Merge.
 
 
 def test_the_merged_model_writes_what_adapter_and_base_write(run, capsys):
-    folder = take(run, "merged", questions=QUESTIONS)["merged"]
+    folder = merge(run)
+    assert folder == run.with_name("mine-export") / "merged"
     told = capsys.readouterr().out
+    assert told.startswith("Merged, in float16, against adapter + base: ")
     said = re.search(r"(\d) of 3 greedy completions are identical.*the logits differ by at most (\S+)\.\n", told)
     assert int(said[1]) >= 2 and 0 < float(said[2]) < 0.1  # float16 weights against float32
-    model = AutoModelForCausalLM.from_pretrained(folder)  # by Transformers alone, as a stranger would
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)  # as a stranger would
     assert model.dtype == torch.float16 and not hasattr(model, "peft_config")
     assert tokenizer.chat_template == plain_template(FORMATS["tags"]) and tokenizer.eos_token == "<|im_end|>"
     assert model.generation_config.eos_token_id == [tokenizer.eos_token_id, tokenizer.pad_token_id]
     assert "quantization_config" not in json.loads((folder / "config.json").read_text())
 
 
-def test_the_comparison_sees_another_model(adapter):
-    base, tokenizer = models.load_base(TINY, ROOT, "peft")
-    prompts = compare.chat_prompts(tokenizer, QUESTIONS)
-    before = compare.trace(base, tokenizer, prompts)
-    assert compare.compare(before, before, tokenizer.pad_token_id) == compare.Comparison(3, 3, None, 0.0)
-    after = compare.trace(models.load_adapter(base, adapter, trainable=False), tokenizer, prompts)
-    result = compare.compare(before, after, tokenizer.pad_token_id)
-    assert result.identical < 3 and result.first_difference and result.logit_difference > 0.5
-
-
-def made_up_trace(*rows: list[int]) -> compare.Trace:
-    """A trace whose logits are the tokens themselves, so that a difference of logits is one of tokens."""
-    tokens = torch.tensor(rows)
-    return compare.Trace(tokens, tokens.T[:, :, None].float())
-
-
-def test_a_comparison_ends_where_the_texts_part():
-    first = made_up_trace([5, 6, 7, 2, 0], [5, 6, 7, 8, 9])
-    second = made_up_trace([5, 6, 7, 2, 0], [5, 6, 4, 90, 90])
-    assert compare.compare(first, second, 0) == compare.Comparison(2, 1, 3, 3.0)  # 7 against 4; what follows is another text
-    longer = made_up_trace([5, 6, 7, 2, 9], [5, 6, 7, 8, 9])
-    assert compare.compare(first, longer, 0) == compare.Comparison(2, 1, 5, 9.0)
-    assert str(compare.compare(first, second, 0)) == (
-        "1 of 2 greedy completions are identical, the first difference at token 3; the logits differ by at most 3"
-    )
-
-
-def test_the_base_is_loaded_unquantised_and_the_result_rounded_last(adapter, tmp_path, monkeypatch, capsys):
+def test_the_base_is_loaded_unquantised_and_the_result_rounded_last(run, adapter, monkeypatch, capsys):
     seen, load = [], models.load_base
     monkeypatch.setattr(models, "load_base", lambda recipe, *rest: seen.append(recipe) or load(recipe, *rest))
-    recipe = replace(TINY, load_in_4bit=True)
-    merge.export_merged(adapter, recipe, ROOT, "peft", tmp_path / "merged", QUESTIONS[:1])
-    assert [(was.load_in_4bit, was.base_model) for was in seen] == [(False, "data/tiny-base"), (False, str(tmp_path / "merged"))]
+    (run.with_name("mine-export") / "merged").mkdir(parents=True)
+    (run.with_name("mine-export") / "merged" / "model-00009.safetensors").touch()  # of an earlier merge
+    folder = merge(run, replace(TINY, load_in_4bit=True), QUESTIONS[:1])
+    assert [(was.load_in_4bit, was.base_model) for was in seen] == [(False, "data/tiny-base"), (False, str(folder))]
+    assert "over 4-bit weights; over the 16-bit ones it may do a little better or worse" in capsys.readouterr().out
     base, _ = load(TINY, ROOT, "peft")
     exact = models.load_adapter(base, adapter, trainable=False).merge_and_unload().state_dict()
-    saved = AutoModelForCausalLM.from_pretrained(tmp_path / "merged").state_dict()
+    saved = AutoModelForCausalLM.from_pretrained(folder).state_dict()
     assert all(torch.equal(saved[name], weight.half()) for name, weight in exact.items())
+    assert not (folder / "model-00009.safetensors").exists()
 
 
-def test_an_adapter_of_another_recipe_is_refused(adapter, tmp_path):
+def test_the_comparison_sees_another_model(adapter):
+    base, tokenizer = models.load_base(TINY, ROOT, "peft")
+    before = export.greedy_trace(base, tokenizer, QUESTIONS)
+    assert export.compare(before, before, tokenizer.pad_token_id) == (3, None, 0.0)
+    after = export.greedy_trace(models.load_adapter(base, adapter, trainable=False), tokenizer, QUESTIONS)
+    identical, first_difference, gap = export.compare(before, after, tokenizer.pad_token_id)
+    assert identical < 3 and first_difference and gap > 0.5
+
+
+def made_up_trace(*rows: list[int]) -> export.Trace:
+    """A trace whose logits are the tokens themselves, so that a difference of logits is one of tokens."""
+    tokens = torch.tensor(rows)
+    return tokens, tokens.T[:, :, None].float()
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        pytest.param(([5, 6, 7, 2, 0], [5, 6, 4, 90, 90]), (1, 3, 3.0), id="7 against 4; what follows is another text"),
+        pytest.param(([5, 6, 7, 2, 9], [5, 6, 7, 8, 9]), (1, 5, 9.0), id="longer by a token"),
+    ],
+)
+def test_a_comparison_ends_where_the_texts_part(second, expected):
+    first = made_up_trace([5, 6, 7, 2, 0], [5, 6, 7, 8, 9])
+    assert export.compare(first, made_up_trace(*second), 0) == expected
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("disk", r"This export needs 0.0017 GiB on the disk of .*merged, and 0.00098 GiB are free: delete old exports"),
+        ("memory", r"Merging needs 0.004 GiB of memory, and this machine has 0.00098 GiB free: restart the session"),
+    ],
+)
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the memory that counts is the card's")
+def test_too_little_room_is_said_before_anything_is_loaded(run, monkeypatch, what, says):
+    if what == "disk":
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**20))
+    else:
+        monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=2**20))
+    monkeypatch.setattr(models, "load_base", mock.Mock(side_effect=AssertionError("loaded")))
+    with pytest.raises(RuntimeError, match=says):
+        merge(run)
+    assert not run.with_name("mine-export").exists()
+
+
+@pytest.mark.parametrize(("cached", "free", "fits"), [(True, 2, True), (False, 2, False), (False, 4, True)])
+def test_a_base_that_the_cache_lacks_needs_room_on_the_same_disk(run, monkeypatch, tmp_path, cached, free, fits):
+    monkeypatch.setattr(models, "base_path", lambda *_: str(ROOT / "data" / "tiny-base"))
+    monkeypatch.setattr(export.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(export, "try_to_load_from_cache", lambda *_: "a/file" if cached else None)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free * 2**20))
+    monkeypatch.setattr(models, "load_base", mock.Mock(side_effect=InterruptedError("there was room")))
+    error, says = (InterruptedError, "there was room") if fits else (RuntimeError, "This export needs 0.0033 GiB")
+    with pytest.raises(error, match=says):
+        merge(run, FROM_HUB)
+
+
+def test_what_cannot_be_merged_is_refused(run, tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError, match="run notebooks/02_GRPO_reasoning_tuning.ipynb with RUN = 'none' first"):
+        merge(tmp_path / "results" / "none")
     with pytest.raises(ValueError, match="was trained with another chat_template than the recipe has now"):
-        merge.export_merged(adapter, replace(TINY, format="xml"), ROOT, "peft", tmp_path / "merged", ())
-
-
-def test_weights_that_float16_cannot_hold_are_refused(adapter, tmp_path, monkeypatch):
+        merge(run, replace(TINY, format="xml"))
     add = models.load_adapter
 
     def too_large(*args, **kwargs):
@@ -245,157 +163,11 @@ def test_weights_that_float16_cannot_hold_are_refused(adapter, tmp_path, monkeyp
 
     monkeypatch.setattr(models, "load_adapter", too_large)
     with pytest.raises(ValueError, match="do not fit in float16 .model.embed_tokens.weight has infinite values.: merge on"):
-        merge.export_merged(adapter, TINY, ROOT, "peft", tmp_path / "merged", ())
-    assert not (tmp_path / "merged").exists()
-
-
-# 4. GGUF. The converter is not a package, so what needs the real one is skipped where it is not.
-
-CONVERTER = """
-import argparse, pathlib, sys
-class TextModel:
-    def get_vocab_base_pre(self, tokenizer): raise NotImplementedError("unknown tokenizer")
-def main():
-    parser = argparse.ArgumentParser()
-    for name in ("model", "--outtype", "--outfile"): parser.add_argument(name)
-    given = parser.parse_args()
-    pathlib.Path(given.outfile).write_text(f"{given.outtype} {TextModel().get_vocab_base_pre(None)}")
-if __name__ == "__main__": main()
-"""
-
-
-@pytest.fixture
-def made_up_converter(tmp_path, monkeypatch) -> Path:
-    """A converter that refuses the tokenizer as llama.cpp's does, and writes what it was told."""
-    (tmp_path / "llama").mkdir()
-    script = tmp_path / "llama" / gguf.SCRIPT
-    script.write_text(CONVERTER)
-    monkeypatch.setenv("LLAMA_CPP", str(script.parent))
-    monkeypatch.setattr(gguf, "find_spec", lambda name: name == "sentencepiece" or None)
-    return script
-
-
-def test_the_tiny_base_is_converted_as_the_nearest_tokenizer(run, made_up_converter, quick_merge, capsys):
-    made = take(run, "ollama", "gguf-q8_0", questions=QUESTIONS[:1])
-    assert made["gguf"].read_text() == "q8_0 qwen2" and {path.name for path in made["gguf"].parent.iterdir()} == {
-        "model-q8_0.gguf",
-        "Modelfile",
-    }
-    assert made["ollama"].read_text().startswith("FROM ./model-q8_0.gguf\n")
-    told = capsys.readouterr().out
-    assert "does not know the tiny base's tokenizer" in told and "logits were not compared: that takes llama.cpp's bind" in told
-
-
-def test_a_converter_that_fails_is_quoted(merged, made_up_converter, tmp_path):
-    with pytest.raises(RuntimeError, match="could not make a GGUF of merged .NotImplementedError: unknown tokenizer.: it may be"):
-        gguf.export_gguf(merged, replace(TINY, base_model="owner/base"), gguf.find_converter(), tmp_path / "gguf")
-    assert list((tmp_path / "gguf").iterdir()) == []
-
-
-def test_what_the_converter_lacks_is_said_before_the_merge(run, tmp_path, monkeypatch):
-    monkeypatch.delenv("LLAMA_CPP", raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    for present, error, says in [
-        (False, ModuleNotFoundError, "run `pip install sentencepiece`"),
-        (True, FileNotFoundError, "GGUF needs llama.cpp's convert_hf_to_gguf.py, and there is none here: run `git clone"),
-    ]:
-        monkeypatch.setattr(gguf, "find_spec", lambda _, present=present: present or None)
-        with pytest.raises(error, match=says):
-            take(run, "gguf")
+        merge(run)
     assert not run.with_name("mine-export").exists()
 
 
-def real_converter() -> Path | None:
-    try:
-        return gguf.find_converter()
-    except (FileNotFoundError, ModuleNotFoundError):
-        return None
-
-
-@pytest.mark.skipif(real_converter() is None, reason="no llama.cpp here: set LLAMA_CPP to its folder, install sentencepiece")
-@pytest.mark.parametrize(("kind", "bound"), [("f16", 0.05), ("q8_0", 1.0)])
-def test_llama_cpp_computes_what_transformers_computes(merged, tmp_path, kind, bound):
-    path = gguf.export_gguf(merged, TINY, real_converter(), tmp_path, kind)
-    assert path.stat().st_size == pytest.approx(sizes.size_of(merged) * gguf.TYPES[kind] / 2, rel=0.05)
-    if importlib.util.find_spec("llama_cpp") is None:
-        pytest.skip("the GGUF was made; llama.cpp's bindings, which compute with it, are not installed")
-    found = gguf.read_gguf(path, merged, TINY, "peft", QUESTIONS)
-    assert found.prompts == 3 and found.positions > 50
-    assert found.same_choice >= 0.95 * found.positions and found.logit_difference < bound, str(found)
-    assert found.same_tokens == 0 and "reads text otherwise than the model was trained to" in str(found)
-
-
-# 5. The Modelfile: Go's template writes what Jinja's writes.
-
-CONVERSATIONS = {
-    "question": [("user", "What is 2 + 2?")],
-    "several lines": [("user", 'First.\n\nSecond with {{ braces }} and "quotes".')],
-    "turns": [("user", "2 + 2?"), ("assistant", "4<end_working_out><SOLUTION>4</SOLUTION>"), ("user", "And 3 + 3?")],
-    "own system": [("system", "Be brief."), ("user", "What is 2 + 2?")],
-}
-
-
-def go(template: str, messages: list[dict]) -> str:
-    """Render the part of Go's text/template that `go_template` uses: range .Messages, if eq .Role, else, end, two fields."""
-    tokens = re.split(r"(\{\{.*?\}\})", template)
-
-    def block(at: int, message: dict | None, live: bool) -> tuple[str, int]:
-        out = ""
-        while at < len(tokens):
-            token = tokens[at].strip("{} ") if tokens[at].startswith("{{") else None
-            if token is None:
-                out += tokens[at] if live else ""
-            elif token in ("end", "else"):
-                return out, at
-            elif token == "range .Messages":
-                parts = [block(at + 1, each, live) for each in messages]
-                out, at = out + "".join(text for text, _ in parts), parts[0][1]
-            elif test := re.fullmatch(r'if eq \.Role "(\w+)"', token):
-                holds = message["role"] == test[1]
-                then, at = block(at + 1, message, live and holds)
-                otherwise, at = block(at + 1, message, live and not holds)
-                out += then + otherwise
-            else:
-                out += {".Role": message["role"], ".Content": message["content"]}[token] if live else ""
-            at += 1
-        return out, at
-
-    text, end = block(0, None, True)
-    assert end == len(tokens), "a block that was never closed"
-    return text
-
-
-@pytest.mark.parametrize("conversation", CONVERSATIONS)
-@pytest.mark.parametrize("system", [None, "", "Think hard."])
-@pytest.mark.parametrize("fmt", FORMATS)
-def test_the_go_template_writes_what_the_jinja_template_writes(fmt, system, conversation):
-    messages = [{"role": role, "content": content} for role, content in CONVERSATIONS[conversation]]
-    for template in ("chatml", "plain"):
-        recipe = replace(TINY, format=fmt, template=template, system_prompt=system)
-        text = ollama.modelfile(recipe, "./model.gguf", ["<|im_end|>"], 512)
-        written = re.search(r'TEMPLATE """(.*?)"""', text, re.S)[1]
-        told = re.search(r'SYSTEM """(.*?)"""', text, re.S)
-        # Ollama puts the Modelfile's SYSTEM before messages that have none.
-        given = [{"role": "system", "content": told[1]}] if told and messages[0]["role"] != "system" else []
-        ours = plain_template(FORMATS[fmt]) if template == "plain" else chat_template(FORMATS[fmt], system)
-        expected = Environment().from_string(ours, globals={}).render(messages=messages, add_generation_prompt=True)
-        assert go(written, given + messages) == expected, template
-
-
-def test_a_modelfile_has_the_stops_and_decoding_of_the_measurement(merged, tmp_path):
-    path = ollama.export_modelfile(tmp_path / "model-f16.gguf", merged, TINY)
-    assert path.read_text() == (
-        'FROM ./model-f16.gguf\nTEMPLATE """{{ range .Messages }}{{ if eq .Role "user" }}Problem: {{ .Content }}\nSolution:\n'
-        '{{ else }}{{ .Content }}<|im_end|>\n{{ end }}{{ end }}<start_working_out>"""\n'
-        'PARAMETER stop "<|im_end|>"\nPARAMETER stop "<|endoftext|>"\n'
-        "# As it was measured: greedily, within this budget, and without a penalty on what repeats, as digits do.\n"
-        "PARAMETER temperature 0\nPARAMETER repeat_penalty 1\nPARAMETER num_predict 256\nPARAMETER num_ctx 512\n"
-    )
-
-
-# 6. The hub, and copies.
+# 2. The hub.
 
 
 @pytest.fixture
@@ -408,75 +180,143 @@ def hub(tmp_path, monkeypatch):
         yield tmp_path / "hub"
 
 
-def test_adapter_and_merged_model_are_pushed_privately_with_the_card(run, hub, quick_merge, capsys):
-    made = take(run, "hub:me/lora", "hub-merged:me/whole")
-    lora, whole = hub / "models" / "me" / "lora", hub / "models" / "me" / "whole"
-    assert (lora / ".private").exists() and (whole / ".private").exists()
-    assert {path.name for path in lora.iterdir()} >= {"adapter_config.json", "adapter_model.safetensors", "tokenizer.json"}
-    for name in ("model.safetensors", "generation_config.json", "chat_template.jinja"):
-        assert (whole / name).read_bytes() == (made["merged"] / name).read_bytes()
-    assert made["hub:me/lora"].endswith("/me/lora") and re.search(r"Uploading 1\.\d MiB to me/lora", capsys.readouterr().out)
-    card = (whole / "README.md").read_text()
-    assert card.startswith(
-        '---\nlibrary_name: "transformers"\ntags: ["grpo"]\n---\n\n> This repository holds the adapter folded into'
-    )
-    assert card.endswith("# mine\n\nA LoRA adapter.\n\n---\n\nThe end.\n") and 'from_pretrained("me/whole")' in card
+def test_the_adapter_is_pushed_privately_without_a_path_of_this_machine(run, hub, adapter, capsys):
+    assert export.push(run, TINY, "me/lora").endswith("/me/lora")
+    lora = hub / "models" / "me" / "lora"
+    assert (lora / ".private").exists() and "Uploading 0.0012 GiB to me/lora" in capsys.readouterr().out
+    assert str(ROOT) in (adapter / "adapter_config.json").read_text()
+    assert not [path.name for path in lora.iterdir() if str(ROOT).encode() in path.read_bytes()]
+    assert json.loads((lora / "adapter_config.json").read_text())["base_model_name_or_path"] == "data/tiny-base"
+    for name in ("adapter_model.safetensors", "tokenizer.json", "chat_template.jinja"):
+        assert (lora / name).read_bytes() == (adapter / name).read_bytes()
     assert (lora / "README.md").read_text().startswith('---\nlibrary_name: "peft"')
 
 
-def test_a_public_repository_takes_nothing_unless_told(run, hub):
+def test_a_merged_model_is_pushed_with_a_card_that_says_so(run, hub, tmp_path):
+    (tmp_path / "merged" / "deep").mkdir(parents=True)
+    (tmp_path / "merged" / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / "merged" / "deep" / "more.json").write_text("{}")
+    export.push(run, TINY, "me/whole", tmp_path / "merged")
+    whole = hub / "models" / "me" / "whole"
+    assert (whole / ".private").exists() and (whole / "model.safetensors").read_bytes() == b"weights"
+    assert (whole / "deep" / "more.json").is_file()
+    card = (whole / "README.md").read_text()
+    top = '---\nlibrary_name: "transformers"\ntags: ["grpo"]\n---\n\n> This repository holds the adapter folded into'
+    assert card.startswith(top) and 'from_pretrained("me/whole")' in card
+    assert card.endswith("# mine\n\nA LoRA adapter.\n\n---\n\nThe end.\n")
+
+
+def test_a_public_repository_takes_nothing(run, hub):
     (hub / "models" / "me" / "open").mkdir(parents=True)
-    with pytest.raises(OSError, match="The hub repository me/open is public: choose another name, or"):
-        take(run, "hub:me/open")
+    with pytest.raises(OSError, match="The hub repository me/open is public: choose another name, or make it private"):
+        export.push(run, TINY, "me/open")
     assert list((hub / "models" / "me" / "open").iterdir()) == []
-    take(run, "hub:me/open", private=False)
-    assert (hub / "models" / "me" / "open" / "README.md").is_file()
 
 
-def test_a_missing_token_is_said_before_anything_is_made(run, hub, monkeypatch):
+def test_a_token_that_may_not_write_is_said(run, hub, monkeypatch):
     (hub / ".token").write_text("hf_right")
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with pytest.raises(OSError, match=r"The hub repository me/lora cannot be written to .*401.*: set HF_TOKEN to a token"):
-        take(run, "hub:me/lora")
-    assert not run.with_name("mine-export").exists()
+        export.push(run, TINY, "me/lora")
     monkeypatch.setenv("HF_TOKEN", "hf_right")
-    assert take(run, "hub:me/lora")["hub:me/lora"].endswith("/me/lora")
+    assert export.push(run, TINY, "me/lora").endswith("/me/lora")
+    response = httpx.Response(403, request=httpx.Request("POST", "http://hub"))
+    forbidden = huggingface_hub.errors.HfHubHTTPError("403 Forbidden: no right to write", response=response)
+    monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", mock.Mock(side_effect=forbidden))
+    with pytest.raises(OSError, match=r"me/lora cannot be written to .*403 Forbidden.*: set HF_TOKEN to a token"):
+        export.push(run, TINY, "me/lora")
 
 
-def test_an_upload_that_fails_leaves_the_export(run, hub, monkeypatch):
-    lost = mock.Mock(side_effect=httpx.ConnectError("No route to the hub"))
-    monkeypatch.setattr(huggingface_hub.HfApi, "upload_folder", lost)
-    with pytest.raises(OSError, match="Uploading to me/lora failed .No route to the hub.: what was exported lies in .*adapter"):
-        take(run, "hub:me/lora")
-    assert (run.with_name("mine-export") / "adapter" / "adapter_model.safetensors").is_file()
+@pytest.mark.parametrize("error", [httpx.ConnectError("No route to the hub"), RuntimeError("No route to the hub")])
+def test_an_upload_that_fails_says_where_it_lies(run, hub, monkeypatch, error):
+    monkeypatch.setattr(huggingface_hub.HfApi, "create_commit", mock.Mock(side_effect=error))
+    with pytest.raises(OSError, match="Uploading to me/lora failed .No route to the hub.: what was to be sent lies in .*adapter"):
+        export.push(run, TINY, "me/lora")
 
 
 def test_a_run_without_a_card_is_not_pushed(run, hub):
     (run / "MODEL_CARD.md").unlink()
     with pytest.raises(FileNotFoundError, match="There is no MODEL_CARD.md in mine: run the cell that writes the card first"):
-        take(run, "hub:me/lora")
+        export.push(run, TINY, "me/lora")
     assert list((hub / "models").iterdir()) == []
 
 
-def test_a_copy_goes_to_drive_on_colab(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(mirror, "DRIVE", tmp_path / "content")
-    module = ModuleType("google.colab")
-    module.drive = SimpleNamespace(mount=mock.Mock(side_effect=lambda path: (Path(path) / "MyDrive").mkdir(parents=True)))
-    monkeypatch.setitem(sys.modules, "google", ModuleType("google"))
-    monkeypatch.setitem(sys.modules, "google.colab", module)
-    copy = take(run, "drive")["drive"]
-    assert copy == tmp_path / "content" / "MyDrive" / "grpo-math-runs" / "mine-export"
-    assert (copy / "adapter" / "adapter_model.safetensors").is_file()
-    module.drive.mount.assert_called_once_with(str(tmp_path / "content"))
-    monkeypatch.setattr(mirror, "DRIVE", tmp_path / "refused")
-    module.drive.mount.side_effect = ValueError("mount failed")
-    with pytest.raises(OSError, match="Drive could not be used .ValueError: mount failed.: run this cell again and allow it"):
-        take(run, "drive")
+# 3. GGUF. Unsloth is stood in for: it would install system packages.
 
 
-def test_elsewhere_a_copy_needs_a_folder(run, quick_merge, tmp_path):
-    with pytest.raises(ValueError, match="'drive' is Colab's Google Drive: elsewhere name a folder, as in 'drive:/a/folder'"):
-        take(run, "drive")
-    made = take(run, "merged", f"drive:{tmp_path}/disk")
-    assert {path.name for path in (tmp_path / "disk" / "mine-export").iterdir()} == {"merged"}
-    assert sizes.size_of(tmp_path / "disk") == sizes.size_of(made["merged"])
+@pytest.fixture
+def unsloth(monkeypatch, tmp_path) -> mock.Mock:
+    """Records the call that converts; `llama_cpp` on it says whether Unsloth finds llama.cpp."""
+    made = mock.Mock(return_value={"gguf_files": [str(tmp_path / "merged_gguf" / "base.Q8_0.gguf")]})
+    made.llama_cpp = mock.Mock(side_effect=RuntimeError("llama.cpp folder does not exist"))
+    stub = ModuleType("unsloth_zoo.llama_cpp")
+    stub.check_llama_cpp = lambda: made.llama_cpp()
+    monkeypatch.setitem(sys.modules, "unsloth_zoo", ModuleType("unsloth_zoo"))
+    monkeypatch.setitem(sys.modules, "unsloth_zoo.llama_cpp", stub)
+    monkeypatch.setattr(models, "load_base", lambda recipe, *_: (SimpleNamespace(save_pretrained_gguf=made), None))
+    monkeypatch.setattr(export.AutoTokenizer, "from_pretrained", lambda folder: f"tokenizer of {folder.name}")
+    monkeypatch.setenv("UNSLOTH_AUTO_INSTALL", "unset")
+    monkeypatch.delenv("UNSLOTH_AUTO_INSTALL")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("host", "backend", "has_llama_cpp", "called", "auto_install"),
+    [
+        ("colab", "unsloth", False, True, None),
+        ("kaggle", "unsloth", False, True, None),
+        ("local", "unsloth", True, True, "0"),
+        ("local", "unsloth", False, False, "0"),
+        ("local", "peft", True, False, None),
+        ("colab", "peft", False, False, None),
+    ],
+)
+def test_unsloth_converts_only_where_it_may_install(
+    unsloth, monkeypatch, tmp_path, host, backend, has_llama_cpp, called, auto_install
+):
+    monkeypatch.setattr(export, "detect_host", lambda: host)
+    if has_llama_cpp:
+        unsloth.llama_cpp.side_effect = None
+    merged = tmp_path / "merged"
+    if called:
+        assert export.write_gguf(merged, FROM_HUB, backend) == [tmp_path / "merged_gguf" / "base.Q8_0.gguf"]
+        unsloth.assert_called_once_with(str(merged), "tokenizer of merged", quantization_method="q8_0")
+    else:
+        with pytest.raises(RuntimeError, match=r"type `git clone .*_to_gguf.py \S+merged --outtype q8_0 --outfile \S+`\."):
+            export.write_gguf(merged, FROM_HUB, backend)
+        unsloth.assert_not_called()
+    assert export.os.environ.get("UNSLOTH_AUTO_INSTALL") == auto_install
+
+
+def test_what_cannot_become_a_gguf_is_refused(unsloth, monkeypatch, tmp_path):
+    monkeypatch.setattr(export, "detect_host", lambda: "local")
+    for recipe, kind, error, says in [
+        (FROM_HUB, "q3", ValueError, "There is no GGUF type 'q3': choose one of f16, q8_0, q4_k_m"),
+        (TINY, "f16", ValueError, "llama.cpp does not know the tiny base's tokenizer"),
+        (FROM_HUB, "q4_k_m", RuntimeError, "--outtype f16 --outfile .*model-f16.gguf`, of which llama-quantize makes q4_k_m"),
+    ]:
+        with pytest.raises(error, match=says):
+            export.write_gguf(tmp_path / "merged", recipe, "unsloth", kind)
+    unsloth.assert_not_called()
+
+
+@pytest.mark.parametrize(
+    ("package", "file", "text"),
+    [
+        ("unsloth", "save.py", "model.save_pretrained_gguf ="),
+        ("unsloth", "save.py", '"gguf_files":'),
+        ("unsloth_zoo", "llama_cpp.py", "def check_llama_cpp("),
+        ("unsloth_zoo", "llama_cpp.py", '"UNSLOTH_AUTO_INSTALL"'),
+    ],
+)
+def test_the_installed_unsloth_has_what_the_conversion_relies_on(package, file, text):
+    """Read, not imported: importing Unsloth patches the libraries of the other tests."""
+    found = find_spec(package)
+    if found is None:
+        pytest.skip(f"{package} is not installed")
+    source = (Path(found.submodule_search_locations[0]) / file).read_text()
+    assert text in source
+    if package == "unsloth":
+        save = next(n for n in ast.parse(source).body if getattr(n, "name", "") == "unsloth_save_pretrained_gguf")
+        names = [argument.arg for argument in save.args.args]
+        assert names[1:3] == ["save_directory", "tokenizer"] and "quantization_method" in names

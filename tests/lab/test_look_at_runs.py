@@ -15,7 +15,7 @@ from made_up_run import N, sample, samples, write_everything, write_run, write_s
 from matplotlib.figure import Figure
 from pyarrow import parquet
 
-from grpo_lab.report import look
+from grpo_lab import look
 
 ROOT = Path(__file__).parents[2]
 EVIL = "</pre></table><script>document.title = 'EVIL'</script><img src=x onerror=alert(1)> $x^2$ \\(y\\) *b* 39 + 47 = 76 &amp;"

@@ -8,19 +8,29 @@ from unittest import mock
 import datasets
 import public_rows
 import pytest
-from hub import hub_process
 from huggingface_hub import hf_hub_download
+from transformers import AutoTokenizer
 
-from grpo_lab.sources import READERS, Problem, Solution, Source, is_held_out, load_examples, load_held_out, load_prompts
-from grpo_lab.sources.filters import Rendering
-from grpo_lab.sources.readers import question_id
-from grpo_math.answers import is_equivalent
-from grpo_math.formats import FORMATS, chat_template, get_format
+from grpo_lab.recipes import Source
+from grpo_lab.sources import (
+    READERS,
+    Rendering,
+    assistant_turn,
+    is_held_out,
+    load_examples,
+    load_held_out,
+    load_prompts,
+    load_twin_problems,
+    question_id,
+)
+from grpo_math.answers import UNANSWERABLE, is_equivalent
+from grpo_math.formats import FORMATS, chat_template, get_format, user_turn
+from grpo_math.unanswerable import VAGUE
 
 ROOT = Path(__file__).parents[2]
 
 GSM8K = Source("openai/gsm8k", "gsm8k", config="main")
-GSM8K_TEST = Source("openai/gsm8k", "gsm8k", config="main", split="test")
+GSM8K_TEST = replace(GSM8K, split="test")
 OPENR1 = Source("open-r1/OpenR1-Math-220k", "openr1")
 OPENMATH = Source("unsloth/OpenMathReasoning-mini", "openmath", split="cot", filters=("numeric answers",))
 DAPO = Source("open-r1/DAPO-Math-17k-Processed", "dapo", config="en")
@@ -38,21 +48,6 @@ class WordTokenizer:
 
     def __call__(self, text: str, add_special_tokens: bool) -> dict:
         return {"input_ids": text.split()}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """What the hub serves; a test may add data sets to it."""
-    folder = tmp_path_factory.mktemp("hub")
-    public_rows.write_hub(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def call(folder, tmp_path_factory):
-    """`call(function, ...)` in a process whose hub is `folder`: returns what it returns, raises what it raises."""
-    with hub_process(folder, tmp_path_factory.mktemp("home")) as pool:
-        yield lambda *work, **named: pool.submit(*work, **named).result()
 
 
 @pytest.fixture
@@ -184,17 +179,13 @@ def test_prompt_length_drops_the_longest_tenth(call):
 
 
 def test_tokens_are_those_of_the_chat_template():
-    from transformers import AutoTokenizer
-
     tokenizer = AutoTokenizer.from_pretrained(ROOT / "data" / "tiny-base")
     tokenizer.chat_template = chat_template(TAGS)
-    problem = Problem(0, "", "What is 2 + 3?", "5", (Solution("2 + 3 = 5."),))
-    rendering = Rendering("ours", TAGS, tokenizer)
-    row = rendering.row(problem)
-    prompt = tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True, return_dict=False)
-    whole = tokenizer.apply_chat_template(row["prompt"] + row["completion"], return_dict=False)
-    assert rendering.prompt_tokens(problem) == len(prompt)
-    assert rendering.example_tokens(problem) == len(whole) > len(prompt)
+    prompt, rendering = user_turn("What is 2 + 3?"), Rendering(tokenizer=tokenizer)
+    whole = prompt + assistant_turn(TAGS, "2 + 3 = 5.", "5")
+    asked = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False)
+    assert rendering.tokens(prompt) == len(asked)
+    assert rendering.tokens(whole) == len(tokenizer.apply_chat_template(whole, return_dict=False)) > len(asked)
 
 
 def test_a_limit_is_a_prefix_and_stops_the_reading(call):
@@ -226,8 +217,8 @@ def test_training_and_held_out_rows_share_no_question(call, source):
     training, held_out = (call(load, source)[0] for load in (load_prompts, load_held_out))
     assert len(training) and len(held_out)
     assert not set(training["id"]) & set(held_out["id"])
-    assert all(is_held_out(question) for question in by_question(held_out))
-    assert not any(is_held_out(question) for question in by_question(training))
+    assert all(is_held_out(question_id(question)) for question in by_question(held_out))
+    assert not any(is_held_out(question_id(question)) for question in by_question(training))
 
 
 def test_the_stages_of_one_source_share_no_question(call):
@@ -246,7 +237,7 @@ def test_the_held_out_part_is_the_same_everywhere(call):
 
 
 def test_about_one_question_in_twenty_is_held_out():
-    share = sum(is_held_out(f"What is {n} + {n + 1}?") for n in range(10_000)) / 10_000
+    share = sum(is_held_out(question_id(f"What is {n} + {n + 1}?")) for n in range(10_000)) / 10_000
     assert 0.04 < share < 0.06
 
 
@@ -256,7 +247,41 @@ def test_a_test_split_is_held_out_as_a_whole(call):
         call(load_prompts, GSM8K_TEST)
 
 
-# 4. What can go wrong, each in one sentence that says what, where, and what to do.
+# 4. Unanswerable twins.
+
+
+def test_twins_of_a_public_test_set(call):
+    twins, report = call(load_twin_problems, GSM8K_TEST)
+    problems, _ = call(load_held_out, GSM8K_TEST)
+    questions = {row["id"]: row["prompt"][0]["content"] for row in problems}
+    assert twins.column_names == ["prompt", "answer", "id", "source"] and set(twins["answer"]) == {UNANSWERABLE}
+    assert len(twins) == report.kept == len(set(twins["id"])) == 12 and set(twins["source"]) == {"openai/gsm8k"}
+    for row in twins:
+        before, lacking, after = row["prompt"][0]["content"].partition(VAGUE)
+        question = questions[row["id"].removesuffix("-twin")]
+        assert lacking and question.startswith(before) and question.endswith(after), (question, row)
+        assert question[len(before) : len(question) - len(after)].isdigit()
+    assert "| has a twin | 0 | 12 |" in report.markdown()
+
+
+def test_twins_of_a_training_set_are_held_out_or_not(call):
+    held_out, training = (call(load_twin_problems, GSM8K, part)[0] for part in (True, False))
+    allowed = [set(call(load, GSM8K)[0]["id"]) for load in (load_held_out, load_prompts)]
+    for twins, ids in zip((held_out, training), allowed):
+        assert {identifier.removesuffix("-twin") for identifier in twins["id"]} <= ids
+    assert len(held_out) == 3 and len(training) == 7
+    assert len(call(load_twin_problems, replace(GSM8K, limit=2))[0]) == 2
+    assert len(call(load_twin_problems, replace(GSM8K, filters=("prompt length",)))[0]) == 3  # needs no tokenizer
+
+
+def test_a_set_without_worked_solutions_has_no_twins(call):
+    with pytest.raises(ValueError, match="DAPO-Math-17k-Processed holds no worked solutions"):
+        call(load_twin_problems, DAPO)
+    with pytest.raises(ValueError, match=r"No row of open-r1/OpenR1-Math-220k .* is left"):  # its trace has nothing to take
+        call(load_twin_problems, OPENR1)
+
+
+# 5. What can go wrong, each in one sentence that says what, where, and what to do.
 
 
 def load_without_network(source: Source) -> None:
@@ -354,7 +379,7 @@ def test_a_repository_without_data(call, folder):
         call(load_prompts, Source("ours/bare", "gsm8k"))
 
 
-# 5. The hub of these tests serves models too.
+# 6. The hub of these tests serves models too.
 
 
 def download_model_file(filename: str) -> str:

@@ -12,12 +12,13 @@ import torch
 from transformers import TrainerCallback
 
 from grpo_lab import data, evaluation, lab, models, recipes, records, runs, training
-from grpo_lab.hosts import Device
+from grpo_lab.host import Device
 from grpo_lab.mirror import open_mirror
 from grpo_lab.recipes import TINY
 from grpo_math import formats, rewards
 
 ROOT = Path(__file__).parents[2]
+MEASURED = {"eval_accuracy": 0.5, "eval_low": 0.4, "eval_high": 0.6}
 BACKENDS = [
     "peft",
     pytest.param("unsloth", marks=pytest.mark.skipif(not importlib.util.find_spec("unsloth"), reason="no Unsloth")),
@@ -67,7 +68,7 @@ def test_the_metrics_file_is_the_trainers_log_with_dev_accuracy_also_after_a_cut
         log(state, metrics, loss=1.0 / state.global_step, note="text is not a metric")
     assert [row["eval_accuracy"] for row in rows(tmp_path / "metrics.csv")] == ["0.5", "", "0.5", ""]
     assert "note" not in rows(tmp_path / "metrics.csv")[1]
-    assert metrics.tracker.rows[1] == (2, {"eval/accuracy": 0.5, "eval/low": 0.4, "eval/high": 0.6})
+    assert metrics.tracker.rows[1] == (2, {"eval/accuracy": 0.5, "eval/accuracy_low": 0.4, "eval/accuracy_high": 0.6})
 
     checkpoint = [entry for entry in state.log_history if entry["step"] <= 2]  # the newest one: step 3 is done again
     state = SimpleNamespace(global_step=2, max_steps=4, log_history=checkpoint, is_world_process_zero=True)
@@ -205,13 +206,6 @@ def test_a_damaged_base_is_refused(tmp_path):
         models.load_base(TINY, tmp_path, "peft")
 
 
-def test_a_damaged_priming_row_is_named(tmp_path):
-    path = tmp_path / "priming.jsonl"
-    path.write_text('{"id": "a", "problem": "p", "reasoning": "r", "answer": "1"}\n{"id": "b"}\n')
-    with pytest.raises(ValueError, match="priming.jsonl, line 2 is damaged"):
-        data.load_priming_examples(TINY, path=path)
-
-
 def test_the_prompt_is_a_prefix_of_the_conversation():
     _, tokenizer = models.load_base(TINY, ROOT, "peft")
     row = data.load_sft_examples(SMALL, 0)[0]
@@ -252,9 +246,9 @@ def grpo_trainer(model, tokenizer, stage: lab.Stage, stop_after: int | None = No
         model=model,
         reward_funcs=recorder.functions,
         args=training.grpo_config(SMALL, **stage.trainer_args),
-        train_dataset=data.load_problems(SMALL, "grpo", SMALL.grpo.rollouts * SMALL.grpo.prompts_per_rollout),
+        train_dataset=data.load_problems(SMALL, "grpo", 4),  # two rollouts of two prompts
         processing_class=tokenizer,
-        callbacks=[*stage.watch(recorder, lambda: {"eval_accuracy": 0.5}, lambda rows, latest: ""), Interrupt()],
+        callbacks=[*stage.watch(recorder, lambda: MEASURED, lambda rows, latest: ""), Interrupt()],
     )
 
 

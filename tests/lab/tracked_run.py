@@ -1,80 +1,129 @@
-"""GRPO and an evaluation, tracked, on the tiny base: run in a process of its own, `python tracked_run.py <kind> <run folder>`.
+"""A run of two stages, tracked: a real GRPO training of the tiny base that is killed and continued, and an evaluation.
 
-GRPO takes two updates, is cut off after the first and goes on from its checkpoint, through `lab` as in the notebooks.
+`python tracked_run.py <kind> <run folder> <part>`, each part in a process of its own: "killed" ends after its second step as a
+session does that is cut off, "continued" goes on from the checkpoint to the third step, "evaluation" has no training. "orphaned"
+trains to the end, but loses the tracker's own processes after the first step.
 """
 
+import json
+import os
+import signal
 import sys
-from dataclasses import replace
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from grpo_lab import lab
-from grpo_lab.mirror import Mirror
-from grpo_lab.recipes import TINY
+import psutil
+
+from grpo_lab.tracking import open_tracker
 
 ROOT = Path(__file__).parents[2]
-PLAN = replace(
-    TINY.grpo, rollouts=2, prompts_per_rollout=2, num_generations=4, updates_per_rollout=1, max_completion_length=24, save_every=1
-)
-RECIPE = replace(TINY, grpo=replace(PLAN, eval_every=1))
-COMPLETIONS = 8  # a rollout
-ACCURACY = (0.25, 0.5, 0.75)  # before, after the first update, after the second
+STEPS, PROMPTS, GENERATIONS = 3, 2, 4
+RESULT = {"accuracy": {"base": 0.1, "sft": 0.3, "grpo": 0.5}, "flags": {"grpo": {"H1": 0.096}}}
+ROWS = [{"checkpoint": "+ SFT", "accuracy": 0.3, "flags": ["H1"]}, {"checkpoint": "+ GRPO", "accuracy": 0.5, "flags": []}]
 
 
-def train(here: lab.Lab, stop_after: int | None) -> None:
-    from transformers import TrainerCallback
-    from trl import GRPOTrainer
+@dataclass(frozen=True)
+class Recipe:
+    """As in the notebooks' settings: a dataclass in a dict."""
 
-    from grpo_lab import data, models, training
-    from grpo_math import formats, rewards
+    name: str = "tiny"
 
-    class Stop(TrainerCallback):
+
+def accuracy(step: int) -> float:
+    """What is "measured" on the held-out problems."""
+    return 0.5 + step / 10
+
+
+def short(completions, log_extra=None, **kwargs) -> list[float]:
+    """A reward that varies within a group, and a column of our own in the tables of completions."""
+    log_extra("id", [f"problem-{i}" for i in range(len(completions))])
+    return [float(len(completion) % 5) for completion in completions]
+
+
+def grpo(kind: str, run: Path, part: str) -> None:
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback, logging
+    from trl import GRPOConfig, GRPOTrainer
+
+    from grpo_lab.runs import latest_checkpoint
+    from grpo_lab.training.log_probs import use_torch_where_triton_is_missing
+
+    logging.disable_progress_bar()
+    use_torch_where_triton_is_missing()
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / "data" / "tiny-base")
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    model = AutoModelForCausalLM.from_pretrained(ROOT / "data" / "tiny-base", dtype=torch.float32)
+
+    class Measure(TrainerCallback):
+        def on_train_begin(self, args, state, control, **kwargs):
+            if state.global_step == 0:
+                self.log(0)
+
+        def on_step_end(self, args, state, control, **kwargs):
+            self.log(state.global_step)
+            if part == "orphaned" and state.global_step == 1:
+                for process in psutil.Process().children(recursive=True):
+                    process.kill()
+                time.sleep(0.2)
+
+        def log(self, step: int) -> None:
+            tracker.log({"eval/accuracy": accuracy(step), "eval/accuracy_low": 0.4}, step)
+
         def on_save(self, args, state, control, **kwargs):
-            if state.global_step == stop_after:
-                raise KeyboardInterrupt
+            if part == "killed" and state.global_step == 2:
+                time.sleep(2)
+                os.kill(os.getpid(), signal.SIGKILL)
 
-    base, tokenizer = models.load_base(RECIPE, ROOT, "peft")
-    model = models.add_adapter(base, RECIPE.lora, "peft", seed=0)
-    fmt = formats.get_format("tags")
-    recorder = training.Recorder(rewards.reward_set(fmt), fmt, tokenizer)
-
-    def probe():
-        accuracy = ACCURACY[trainer.state.global_step]
-        return {"eval_accuracy": accuracy, "eval_low": accuracy - 0.1, "eval_high": accuracy + 0.1}
-
-    with here.stage("grpo") as stage:
+    checkpoint = latest_checkpoint(run / "grpo")
+    with open_tracker(kind, run, "grpo", {"recipe": Recipe(), "made_up": 7}) as tracker:
         trainer = GRPOTrainer(
             model=model,
-            reward_funcs=recorder.functions,
-            args=training.grpo_config(RECIPE, **stage.trainer_args),
-            train_dataset=data.load_problems(RECIPE, "grpo", PLAN.rollouts * PLAN.prompts_per_rollout),
+            reward_funcs=short,
+            args=GRPOConfig(
+                output_dir=str(run / "grpo"),
+                max_steps=STEPS,
+                per_device_train_batch_size=PROMPTS * GENERATIONS,
+                num_generations=GENERATIONS,
+                max_completion_length=16,
+                logging_steps=1,
+                save_steps=1,
+                bf16=False,
+                use_cpu=True,
+                disable_tqdm=True,
+                log_completions=True,
+                num_completions_to_print=0,
+                **tracker.trainer_args,
+            ),
+            train_dataset=Dataset.from_list([{"prompt": f"What is {i} + 1?"} for i in range(8)]),
             processing_class=tokenizer,
-            callbacks=[*stage.watch(recorder, probe, lambda rows, latest: ""), Stop()],
+            peft_config=LoraConfig(r=4, task_type="CAUSAL_LM"),
+            callbacks=[Measure()],
         )
-        stage.train(trainer)
+        trainer.remove_callback(PrinterCallback)
+        print("THE TRAINING BEGINS")
+        print("THE TRAINING BEGINS", file=sys.stderr)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.save_model(str(run / "grpo" / "adapter"))
+        tracker.save_files("grpo-adapter", "model", [run / "grpo" / "adapter"])
 
 
-def main(kind: str, run: Path) -> None:
-    import os
-
-    from grpo_lab.mirror import open_mirror
-
-    if kind == "trackio":
-        os.environ["TRACKIO_DIR"] = str(run.resolve() / "trackio")  # as `lab.start` does
-    mirror: Mirror = open_mirror("none", run, "local")
-    here = lab.Lab(RECIPE, run, ROOT, 0, "peft", mirror, kind, use_vllm=False)
-    try:
-        train(here, stop_after=1)
-    except KeyboardInterrupt:
-        print("cut off")
-    train(here, stop_after=None)
+def evaluation(kind: str, run: Path) -> None:
     (run / "samples").mkdir()
-    (run / "samples" / "grpo.jsonl").write_text("{}\n")
-    with here.stage("evaluation") as stage:
-        stage.tracker.use_files("grpo-adapter")
-        stage.tracker.summarise({"grpo": {"accuracy_flexible": 0.75, "flags": [1]}})
-        stage.tracker.log_table("results", [{"checkpoint": "base", "accuracy": 0.5}, {"checkpoint": "+ GRPO", "accuracy": 0.75}])
-        stage.tracker.save_files("evaluation", "evaluation", [run / "samples"])
+    (run / "evaluation.json").write_text(json.dumps(RESULT))
+    with open_tracker(kind, run, "evaluation", {"recipe": Recipe()}) as tracker:
+        tracker.use_files("grpo-adapter")
+        (run / "samples" / "grpo.jsonl").write_text("{}\n")
+        tracker.log_table("results", ROWS)
+        tracker.summarise(RESULT)
+        tracker.save_files("evaluation", "evaluation", [run / "samples", run / "evaluation.json"])
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    kind, run, part = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
+    if part == "evaluation":
+        evaluation(kind, run)
+    else:
+        grpo(kind, run, part)

@@ -1,18 +1,12 @@
-"""Unanswerable twins: what is taken from a problem, what counts as a refusal, and where the two meet in rewards and data."""
+"""Unanswerable twins: what is taken from a problem, what counts as a refusal, and where the two meet in rewards."""
 
 import re
 import time
-from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
 
-import public_rows
 import pytest
-from hub import hub_process
 
-from grpo_lab import data
-from grpo_lab.recipes import get_recipe, with_unanswerable
-from grpo_lab.sources import Source, load_held_out, load_prompts, load_twin_problems
 from grpo_lab.tiny.corpus import WAYS
 from grpo_lab.tiny.problems import ASIDES, generate
 from grpo_math.answers import UNANSWERABLE, explain, is_correct, is_equivalent, is_refusal
@@ -309,126 +303,3 @@ def test_a_sound_set_pays_the_refusal_of_a_twin_more_than_a_number(kind):
 
 def test_the_gold_unanswerable_can_be_graded():
     check_golds([UNANSWERABLE, "12"])
-
-
-# 4. Data: the tiny world.
-
-TINY = get_recipe("tiny")
-
-
-def questions(rows) -> list[str]:
-    return [messages[-1]["content"] for messages in rows["prompt"]]
-
-
-def twins_of(rows) -> list[dict]:
-    return [row for row in rows if row["answer"] == UNANSWERABLE]
-
-
-def test_sft_examples_of_twins_ask_back():
-    recipe = replace(TINY, sft=replace(TINY.sft, examples=300, unanswerable=0.1))
-    rows, plain = (data.load_sft_examples(r, 0) for r in (recipe, replace(recipe, sft=replace(recipe.sft, unanswerable=0.0))))
-    twins, fmt = twins_of(rows), get_format(TINY.format)
-    assert len(rows) == 300 and len(twins) == 30 and not twins_of(plain)
-    assert {twin["completion"][0]["content"] for twin in twins} == {fmt.render_target(*data.REFUSAL)}
-    assert all(is_correct(twin["completion"][0]["content"], UNANSWERABLE, fmt, strict=True) for twin in twins)
-    assert all(twin["id"].endswith("-twin") and VAGUE in twin["prompt"][0]["content"].lower() for twin in twins)
-    assert len(set(rows["id"])) == len(set(questions(rows))) == 300
-    assert [row["id"] for row in plain] == [row["id"].removesuffix("-twin") for row in rows]
-    assert "300 worked examples" in rows.info.description and "30 of them without a quantity" in rows.info.description
-    assert "without" not in plain.info.description
-
-
-def test_grpo_prompts_hold_their_share_of_twins():
-    rows = data.load_problems(with_unanswerable(TINY, 0.1), "grpo", 200, seed=0)
-    places = [i for i, row in enumerate(rows) if row["answer"] == UNANSWERABLE]
-    assert len(rows) == len(set(rows["id"])) == 200 and len(places) == 20
-    assert max(b - a for a, b in zip(places, places[1:])) <= 20  # spread over the rollouts
-    assert "20 of them without a quantity" in rows.info.description
-    check_golds(rows["answer"])
-    assert not twins_of(data.load_problems(with_unanswerable(TINY, 0.0), "grpo", 200))
-
-
-@pytest.mark.parametrize("split", ["dev", "test"])
-def test_what_is_measured_holds_no_twins(split):
-    assert not twins_of(data.load_problems(with_unanswerable(TINY, 0.5), split, 100))
-
-
-def test_the_twins_that_are_measured():
-    recipe = replace(TINY, evaluation=replace(TINY.evaluation, twins=200))
-    twins = data.load_twins(recipe)
-    assert twins.column_names == ["prompt", "answer", "id", "source"]
-    assert len(twins) == len(set(twins["id"])) == len(set(questions(twins))) == 200
-    assert set(twins["answer"]) == {UNANSWERABLE}
-    tested = set(data.load_problems(TINY, "test", 400)["id"])
-    assert {identifier.removesuffix("-twin") for identifier in twins["id"]} <= tested
-    assert data.load_twins(replace(recipe, evaluation=replace(recipe.evaluation, twins=0))) is None
-
-
-def test_the_twins_of_the_splits_come_from_other_problems():
-    recipe = with_unanswerable(replace(TINY, sft=replace(TINY.sft, examples=300, unanswerable=0.5)), 0.5)
-    parts = [data.load_sft_examples(recipe, 0), data.load_problems(recipe, "grpo", 300), data.load_twins(recipe)]
-    sft, grpo, measured = ({row["id"].removesuffix("-twin") for row in part} for part in parts)
-    assert not sft & grpo and not sft & measured and not grpo & measured
-
-
-# 5. Data: public sets, through the real `load_dataset`.
-
-GSM8K = Source("openai/gsm8k", "gsm8k", config="main")
-GSM8K_TEST = replace(GSM8K, split="test")
-PUBLIC = get_recipe("qwen2.5-0.5b-gsm8k")
-
-
-@pytest.fixture(scope="module")
-def call(tmp_path_factory):
-    """`call(function, ...)` in a process whose hub serves the small copies of `public_rows`."""
-    folder = tmp_path_factory.mktemp("hub")
-    public_rows.write_hub(folder)
-    with hub_process(folder, tmp_path_factory.mktemp("home")) as pool:
-        yield lambda *work, **named: pool.submit(*work, **named).result()
-
-
-def test_twins_of_a_public_test_set(call):
-    twins, report = call(load_twin_problems, GSM8K_TEST)
-    problems, _ = call(load_held_out, GSM8K_TEST)
-    originals = dict(zip(problems["id"], questions(problems)))
-    assert twins.column_names == ["prompt", "answer", "id", "source"] and set(twins["answer"]) == {UNANSWERABLE}
-    assert len(twins) == report.kept == len(set(twins["id"])) == 12 and set(twins["source"]) == {"openai/gsm8k"}
-    for row in twins:
-        question, twin = originals[row["id"].removesuffix("-twin")], row["prompt"][0]["content"]
-        place, lost = taken(question, twin)
-        assert twin == question[:place] + VAGUE + question[place + len(lost) :]
-    assert "| has a twin | 0 | 12 |" in report.markdown()
-
-
-def test_twins_of_a_training_set_are_held_out_or_not(call):
-    held_out, training = (call(load_twin_problems, GSM8K, part)[0] for part in (True, False))
-    allowed = [set(call(load, GSM8K)[0]["id"]) for load in (load_held_out, load_prompts)]
-    for twins, ids in zip((held_out, training), allowed):
-        assert {identifier.removesuffix("-twin") for identifier in twins["id"]} <= ids
-    assert len(held_out) == 3 and len(training) == 7
-    assert len(call(load_twin_problems, replace(GSM8K, limit=2))[0]) == 2
-
-
-def test_a_set_without_worked_solutions_has_no_twins(call):
-    with pytest.raises(ValueError, match="DAPO-Math-17k-Processed holds no worked solutions"):
-        call(load_twin_problems, Source("open-r1/DAPO-Math-17k-Processed", "dapo", config="en"))
-    with pytest.raises(ValueError, match=r"No row of open-r1/OpenR1-Math-220k .* is left"):  # its trace has nothing to take
-        call(load_twin_problems, Source("open-r1/OpenR1-Math-220k", "openr1"))
-
-
-def test_a_recipe_measures_as_many_public_twins_as_it_asks_for(call):
-    twins = call(data.load_twins, replace(PUBLIC, evaluation=replace(PUBLIC.evaluation, twins=5)))
-    assert len(twins) == 5 and set(twins["answer"]) == {UNANSWERABLE}
-    assert call(data.load_twins, replace(PUBLIC, evaluation=replace(PUBLIC.evaluation, twins=0))) is None
-
-
-@pytest.mark.parametrize(("share", "expected"), [(0.0, 0), (0.1, 0), (0.3, 2), (0.5, 3)])
-def test_a_share_of_public_prompts_makes_room_for_twins(call, share, expected):
-    recipe = with_unanswerable(PUBLIC, share)
-    rows = call(data.load_problems, recipe, "grpo", 100)
-    assert len(rows) == len(set(rows["id"])) == 7 and len(twins_of(rows)) == expected
-    assert [row["answer"] == UNANSWERABLE for row in rows] == [False] * (7 - expected) + [True] * expected
-    assert rows.column_names == ["prompt", "answer", "id", "source"]
-    check_golds(rows["answer"])
-    held_out = set(call(load_held_out, GSM8K)[0]["id"])
-    assert not held_out & {identifier.removesuffix("-twin") for identifier in rows["id"]}

@@ -13,7 +13,7 @@ import pytest
 import test_notebooks
 from test_notebooks import MACHINE_PATH, code_cells, load
 
-from grpo_lab import hosts
+from grpo_lab import host
 from grpo_math import REPOSITORY
 
 ROOT = Path(__file__).parents[2]
@@ -53,14 +53,22 @@ def test_unsloth_is_imported_before_trl():
 
 
 @pytest.mark.parametrize("missing", [True, False])
-def test_the_setup_cell_installs_the_package_where_it_is_missing(missing, monkeypatch):
+def test_the_setup_cell_fetches_the_project_where_it_is_missing(missing, monkeypatch, tmp_path):
     commands, found = [], None if missing else object()
+
+    def run(command, check):
+        commands.append(command)
+        Path("grpo-math", "notebooks", "examples").mkdir(parents=True)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: found)
-    monkeypatch.setattr(subprocess, "run", lambda command, check: commands.append(command))
-    monkeypatch.setattr(hosts, "set_up", lambda: commands.append("set_up"))
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(host, "set_up", lambda: commands.append("set_up"))
     exec("".join(code_cells(NOTEBOOK)[0]["source"]), {})
-    pip = [sys.executable, "-m", "pip", "install", "-q", f"git+{REPOSITORY}"]
-    assert commands == [pip, "set_up"] if missing else commands == ["set_up"]
+    clone = ["git", "clone", "--depth", "1", REPOSITORY, "grpo-math"]
+    assert commands == [clone, "set_up"] if missing else commands == ["set_up"]
+    assert Path.cwd() == (tmp_path / "grpo-math" / "notebooks" / "examples" if missing else tmp_path)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ Each test runs `gpu_fit.py` in a process of its own, because a cap and Unsloth's
 
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,17 +24,8 @@ FITS = [(name, "auto") for name in RECIPES if name != "tiny"] + [("qwen3-4b-dapo
 
 def measure(name: str, backend: str, out: Path, *options: str) -> dict:
     """The row that `gpu_fit.py` writes to `out`; fails with the end of what it printed."""
-    command = [
-        sys.executable,
-        str(ROOT / "bench" / "gpu_fit.py"),
-        "--recipe",
-        name,
-        "--backend",
-        backend,
-        "--out",
-        str(out),
-        *options,
-    ]
+    command = [sys.executable, str(ROOT / "bench" / "gpu_fit.py")]
+    command += ["--recipe", name, "--backend", backend, "--out", str(out), *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{name} with {backend}: {done.stdout[-1000:]}\n{done.stderr[-3000:]}"
     return json.loads(out.read_text())
@@ -60,6 +52,20 @@ def test_a_recipe_fits_a_t4(name, backend):
     check_stages(row, grpo_steps=10)
     peaks = {stage: row[stage]["allocated_gib"] for stage in ("loading", "sft", "grpo", "evaluation") if row[stage]}
     assert max(peaks.values()) <= MOST, peaks
+
+
+def test_a_cap_of_a_t4_reaches_whoever_asks_for_the_precision():
+    code = """
+import sys, torch, gpu_fit
+gpu_fit.force_precision(14.5)
+from grpo_lab import evaluation, models, recipes, training
+torch.cuda.is_available, torch.cuda.get_device_capability = lambda: True, lambda: (9, 0)
+asked = [m.compute_dtype for name, m in sys.modules.items() if name.startswith("grpo_lab") and hasattr(m, "compute_dtype")]
+print(len(asked) > 2, {str(ask(recipes.get_recipe("qwen3-4b-dapo"))) for ask in asked})
+"""
+    path = {"PYTHONPATH": f"{ROOT / 'bench'}:{ROOT / 'src'}"}
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | path, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1:] == ["True {'torch.float16'}"], done.stdout + done.stderr
 
 
 @pytest.mark.slow

@@ -115,7 +115,10 @@ def calls_in(source: str, where: str) -> Iterator[Call]:
     for node in ast.walk(tree):
         function = resolve(node.func, names) if isinstance(node, ast.Call) else None
         if function and function.split(".")[0] in LIBRARIES:
-            keywords = [{keyword.arg} if keyword.arg else unpacked(keyword.value, tree) for keyword in node.keywords]
+            functions = (arguments for arguments in ast.walk(tree) if isinstance(arguments, ast.arguments))
+            passed_on = {arguments.kwarg.arg for arguments in functions if arguments.kwarg}  # the callers' own, tested below
+            known = [keyword for keyword in node.keywords if getattr(keyword.value, "id", None) not in passed_on]
+            keywords = [{keyword.arg} if keyword.arg else unpacked(keyword.value, tree) for keyword in known]
             yield Call(f"{where}:{node.lineno}", function, frozenset().union(*keywords))
 
 

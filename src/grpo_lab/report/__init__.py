@@ -1,8 +1,8 @@
 """Tables, sentences and the page of a run, made from its files alone: no model and no GPU is needed. `figures` draws them.
 
 In the order of their work: `summary` turns one checkpoint's samples (see `records`) into numbers, `comparisons` sets two side by
-side, `tables` says it in words, `seeds` joins several runs; `card` makes the model card, `look` what the notebook
-`examples/05_Look_at_runs` shows and the page exported from it, `marks` the false claims in a completion.
+side, `tables` says it in words, `seeds` joins several runs; `card` makes the model card, `marks` the false claims in a
+completion.
 
 Here stands what the notebooks and scripts call.
 """

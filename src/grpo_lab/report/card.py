@@ -12,7 +12,7 @@ import pandas as pd
 import grpo_math
 from grpo_lab.recipes import Recipe, Source, with_unanswerable
 from grpo_lab.records import checkpoints_of, samples_of
-from grpo_lab.report.summary import summarise
+from grpo_lab.report.summary import EXTRACTIONS, summarise
 from grpo_lab.report.tables import audit_markdown, gain_table, markdown_table, read_plan, results_markdown, twins_markdown
 from grpo_math.formats import get_format
 
@@ -29,80 +29,119 @@ def write_card(run_dir: Path | str, recipe: Recipe) -> Path:
     damaged.
     """
     run = Path(run_dir).resolve()
-    recipe = _as_trained(run, recipe)
-    parts = (
-        f"---\n{_front_matter(run, recipe)}\n---",
-        _what_it_is(run, recipe),
-        _training(run, recipe),
-        _measurement(run, recipe),
-        _results(run),
-        _limits(run, recipe),
-        _usage(run, recipe),
-    )
+    path = run / "grpo_config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    settings = config.get("settings", {})
+    # Notebook 02 may have been told another share of unanswerable prompts than the recipe has.
+    trained = settings.get("recipe", {}).get("grpo", {})
+    recipe = with_unanswerable(recipe, trained.get("unanswerable", recipe.grpo.unanswerable))
+    ours = recipe.base_model.startswith(OURS)
+    source = recipe.evaluation.source or recipe.grpo.source
+    stages = {"priming on worked examples": recipe.priming, "supervised fine-tuning": recipe.sft, "GRPO": recipe.grpo}
+    circumstances = ""
+    if config:
+        versions = ", ".join(f"{name} {value}" for name, value in config["environment"].items())
+        circumstances = f" Training seed {settings['seed']}, backend {settings['backend']}. Run on: {versions}."
+    seed = f" ({settings['seed']})" if "seed" in settings else ""
+
+    card = f"""---
+{_front_matter(run, recipe, ours, source)}
+---
+
+# {run.name}
+
+A LoRA adapter that makes `{recipe.base_model}`{" of the grpo-math repository" * ours} reason through mathematics step by step. \
+It was trained with [grpo-math]({grpo_math.REPOSITORY}) by {", then ".join(name for name, stage in stages.items() if stage)}: \
+reinforcement learning that rewards a right final answer in the required form.
+
+## How it was trained
+
+The recipe `{recipe.name}`.{circumstances}
+
+{_settings_markdown(recipe)}
+
+## How it was measured
+
+{read_plan(run)}
+
+The problems are {source.name if source else OWN_WORLD}{"" if recipe.evaluation.source else ", held out from training"}. \
+Every checkpoint answers the same problems within the same token budget, and the same code grades it. *Flexible* takes a \
+correct final answer wherever it is clearly given, *strict* only one in the required form. The base model is also asked in its \
+own plain prompt, so that it is not marked down for a form that it was never shown. Intervals of shares are Wilson's.
+
+## Results
+
+{results_markdown(run).strip()}
+
+### Where the gain comes from
+
+In points of flexible accuracy, by what was wrong with the wrong one of two completions.
+
+{markdown_table(gain_table(run))}
+
+### False claims
+
+{audit_markdown(run).strip()}
+
+### Problems that cannot be answered
+
+{twins_markdown(run).strip()}
+
+## Limits
+
+- One training seed{seed}: the results compare checkpoints of one run and are no claim about the method, which needs several \
+seeds.
+- Nothing is known about problems of another kind than {source.path if source else OWN_WORLD}, or in other languages.
+- The audit counts verified false claims. It sees no wrong plan whose sums are right, reads equations only, and skips what it \
+cannot read: a completion without a flag need not be right.
+- A right final answer does not show that the reasoning before it is sound.
+
+## How to use it
+
+{_usage(run, recipe, ours)}
+"""
     path = run / "MODEL_CARD.md"
-    path.write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
+    path.write_text(card, encoding="utf-8")
     return path
 
 
-def _is_ours(recipe: Recipe) -> bool:
-    return recipe.base_model.startswith(OURS)
-
-
-def _front_matter(run: Path, recipe: Recipe) -> str:
-    """The metadata as YAML, each value in the form of JSON, which YAML takes as it is."""
-    base = {} if _is_ours(recipe) else {"base_model": recipe.base_model}  # a path would name a stranger's model on the hub
-    trained_on = [stage.source.path for stage in (recipe.priming, recipe.sft, recipe.grpo) if stage and stage.source]
-    hub = f"https://huggingface.co/{recipe.base_model}"
-    other = {"license": "other", "license_name": "that-of-the-base-model", "license_link": hub}
-    metadata = {
-        **base,
-        "library_name": "peft",
-        "pipeline_tag": "text-generation",
-        **({"license": "mit"} if _is_ours(recipe) else other),
-        "tags": ["grpo", "math", "lora"],
-        **({"datasets": list(dict.fromkeys(trained_on))} if trained_on else {}),
-        "model-index": [{"name": run.name, "results": [_model_index(run, recipe)]}],
-    }
-    return "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in metadata.items())
-
-
-def _model_index(run: Path, recipe: Recipe) -> dict:
-    """The accuracy of the last checkpoint, in percent."""
+def _front_matter(run: Path, recipe: Recipe, ours: bool, source: Source | None) -> str:
+    """The metadata as YAML, each value in the form of JSON, which YAML takes as it is; accuracies in percent."""
     summary = summarise(samples_of(run, checkpoints_of(run)[-1]))
     metrics = [
-        {"type": "accuracy", "name": f"accuracy, {extraction} extraction, %", "value": round(100 * summary[key], 1)}
-        for extraction, key in (("flexible", "accuracy_flexible"), ("strict", "accuracy_strict"))
+        {"type": "accuracy", "name": f"accuracy, {name} extraction, %", "value": round(100 * summary[f"accuracy_{name}"], 1)}
+        for name in EXTRACTIONS
     ]
-    source = _measured_on(recipe)
     data = {"type": "grpo-math", "name": OWN_WORLD}
     if source:
         part = source.name if recipe.evaluation.source else f"held-out part of {source.name}"
         data = {"type": source.path, "name": part, "split": source.split}
-    return {"task": {"type": "text-generation", "name": "mathematics"}, "dataset": data, "metrics": metrics}
+    result = {"task": {"type": "text-generation", "name": "mathematics"}, "dataset": data, "metrics": metrics}
+    trained_on = [stage.source.path for stage in (recipe.priming, recipe.sft, recipe.grpo) if stage and stage.source]
+    licence = {"license": "mit"}
+    if not ours:
+        hub = f"https://huggingface.co/{recipe.base_model}"
+        licence = {"license": "other", "license_name": "that-of-the-base-model", "license_link": hub}
+    metadata = {
+        **({} if ours else {"base_model": recipe.base_model}),  # a path would name a stranger's model on the hub
+        "library_name": "peft",
+        "pipeline_tag": "text-generation",
+        **licence,
+        "tags": ["grpo", "math", "lora"],
+        **({"datasets": list(dict.fromkeys(trained_on))} if trained_on else {}),
+        "model-index": [{"name": run.name, "results": [result]}],
+    }
+    return "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in metadata.items())
 
 
-def _measured_on(recipe: Recipe) -> Source | None:
-    return recipe.evaluation.source or recipe.grpo.source
-
-
-def _what_it_is(run: Path, recipe: Recipe) -> str:
-    stages = {"priming on worked examples": recipe.priming, "supervised fine-tuning": recipe.sft, "GRPO": recipe.grpo}
-    base = f"`{recipe.base_model}`" + " of the grpo-math repository" * _is_ours(recipe)
-    return (
-        f"# {run.name}\n\nA LoRA adapter that makes {base} reason through mathematics step by step. It was trained with "
-        f"[grpo-math]({grpo_math.REPOSITORY}) by {', then '.join(name for name, stage in stages.items() if stage)}: "
-        "reinforcement learning that rewards a right final answer in the required form."
-    )
-
-
-def _training(run: Path, recipe: Recipe) -> str:
+def _settings_markdown(recipe: Recipe) -> str:
+    """The recipe's settings as a table, but for those that are not set."""
     rows = [("general", name, getattr(recipe, name)) for name in GENERAL]
     for name in STAGES:
         if stage := getattr(recipe, name):
             rows += [(name, field.name, getattr(stage, field.name)) for field in fields(stage)]
     told = [(stage, name, _cell(value)) for stage, name, value in rows if value is not None]
-    table = markdown_table(pd.DataFrame(told, columns=["part", "setting", "value"]))
-    return f"## How it was trained\n\nThe recipe `{recipe.name}`.{_circumstances(run)}\n\n{table}"
+    return markdown_table(pd.DataFrame(told, columns=["part", "setting", "value"]))
 
 
 def _cell(value: object) -> str:
@@ -111,73 +150,15 @@ def _cell(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _settings(run: Path) -> dict:
-    """`grpo_config.json`: what the GRPO stage was run with, and on what; empty where the file is missing."""
-    path = run / "grpo_config.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def _as_trained(run: Path, recipe: Recipe) -> Recipe:
-    """The recipe with the share of unanswerable prompts that notebook 02 was told."""
-    plan = _settings(run).get("settings", {}).get("recipe", {}).get("grpo", {})
-    return with_unanswerable(recipe, plan.get("unanswerable", recipe.grpo.unanswerable))
-
-
-def _circumstances(run: Path) -> str:
-    config = _settings(run)
-    if not config:
-        return ""
-    versions = ", ".join(f"{name} {value}" for name, value in config["environment"].items())
-    return f" Training seed {config['settings']['seed']}, backend {config['settings']['backend']}. Run on: {versions}."
-
-
-def _measurement(run: Path, recipe: Recipe) -> str:
-    source = _measured_on(recipe)
-    held_out = "" if recipe.evaluation.source else ", held out from training"
-    return (
-        f"## How it was measured\n\n{read_plan(run)}\n\nThe problems are {source.name if source else OWN_WORLD}{held_out}. Every "
-        "checkpoint answers the same problems within the same token budget, and the same code grades it. *Flexible* takes a "
-        "correct final answer wherever it is clearly given, *strict* only one in the required form. The base model is also asked "
-        "in its own plain prompt, so that it is not marked down for a form that it was never shown. Intervals of shares are "
-        "Wilson's."
-    )
-
-
-def _results(run: Path) -> str:
-    told = "In points of flexible accuracy, by what was wrong with the wrong one of two completions."
-    parts = {
-        "## Results": results_markdown(run),
-        "### Where the gain comes from": f"{told}\n\n{markdown_table(gain_table(run))}",
-        "### False claims": audit_markdown(run),
-        "### Problems that cannot be answered": twins_markdown(run),
-    }
-    return "\n\n".join(f"{heading}\n\n{text.strip()}" for heading, text in parts.items())
-
-
-def _limits(run: Path, recipe: Recipe) -> str:
-    seed = _settings(run).get("settings", {}).get("seed")
-    one = "One training seed" + ("" if seed is None else f" ({seed})")
-    source = _measured_on(recipe)
-    return (
-        "## Limits\n\n"
-        f"- {one}: the results compare checkpoints of one run and are no claim about the method, which needs several seeds.\n"
-        f"- Nothing is known about problems of another kind than {source.path if source else OWN_WORLD}, or in other languages.\n"
-        "- The audit counts verified false claims. It sees no wrong plan whose sums are right, reads equations only, and skips "
-        "what it cannot read: a completion without a flag need not be right.\n"
-        "- A right final answer does not show that the reasoning before it is sound."
-    )
-
-
-def _usage(run: Path, recipe: Recipe) -> str:
+def _usage(run: Path, recipe: Recipe, ours: bool) -> str:
     fmt = get_format(recipe.format)
     answer = f"`{fmt.answer_start}` and `{fmt.answer_end}`"
     opened = f" Its prompt already writes `{fmt.reasoning_start}`, so a completion begins inside the working." * (not fmt.boxed)
-    where = "\n\nRun it in the root of the grpo-math repository, where the base model is." * _is_ours(recipe)
+    where = "\n\nRun it in the root of the grpo-math repository, where the base model is." * ours
     four_bit = " It was trained over 4-bit weights; the snippet loads the base unquantised." * recipe.load_in_4bit
     return (
-        f"## How to use it\n\nThe chat template lies beside the adapter, in its tokenizer: use that tokenizer, not the base "
-        f"model's.{opened} The final answer stands between {answer}.{four_bit}\n\n"
-        f"```python\n{snippet(run.name, recipe)}```{where}"
+        "The chat template lies beside the adapter, in its tokenizer: use that tokenizer, not the base model's."
+        f"{opened} The final answer stands between {answer}.{four_bit}\n\n```python\n{snippet(run.name, recipe)}```{where}"
     )
 
 

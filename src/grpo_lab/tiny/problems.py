@@ -134,28 +134,7 @@ class Story:
         return Problem(family, question, tuple(self.operands), tuple(self.steps))
 
 
-NAMES = (
-    "Anna",
-    "Ben",
-    "Clara",
-    "David",
-    "Emma",
-    "Felix",
-    "Grace",
-    "Henry",
-    "Ida",
-    "Jonas",
-    "Kate",
-    "Leo",
-    "Maria",
-    "Noah",
-    "Olga",
-    "Paul",
-    "Rosa",
-    "Sam",
-    "Tina",
-    "Victor",
-)
+NAMES = tuple("Anna Ben Clara David Emma Felix Grace Henry Ida Jonas Kate Leo Maria Noah Olga Paul Rosa Sam Tina Victor".split())
 THINGS = ("marbles", "stickers", "coins", "shells", "stamps", "cards", "beads", "buttons")
 GOODS = ("pens", "books", "cups", "plates", "toys", "lamps", "hats", "bags")
 ASIDES = (

@@ -1,5 +1,6 @@
 """From a recipe to TRL's settings."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,7 +17,6 @@ COMMON = {
     "save_strategy": "steps",
     "save_total_limit": 2,
     "disable_tqdm": True,
-    "report_to": [],
 }
 
 VLLM_SHARE = 0.35  # of the card's memory, for vLLM's weights and cache
@@ -34,10 +34,10 @@ def device_args(recipe: Recipe) -> dict[str, bool]:
     }
 
 
-def sft_config(recipe: Recipe, stage: Sft, output_dir: Path, seed: int, **places) -> SFTConfig:
+def sft_config(recipe: Recipe, stage: Sft, output_dir: Path, seed: int, report_to: Sequence[str] = (), **places) -> SFTConfig:
     """TRL's settings for one supervised stage; the loss is on the completion only.
 
-    places: where the trainer reports and what it pushes (see `lab.Stage.trainer_args`); nowhere and nothing by default.
+    report_to: "wandb" or "trackio"; places: under which name it reports and what it pushes (see `lab.Stage.trainer_args`).
     """
     return SFTConfig(
         output_dir=str(output_dir),
@@ -53,14 +53,18 @@ def sft_config(recipe: Recipe, stage: Sft, output_dir: Path, seed: int, **places
         logging_steps=1,
         save_steps=20,
         **device_args(recipe),
-        **COMMON | places,
+        report_to=list(report_to),
+        **COMMON,
+        **places,
     )
 
 
-def grpo_config(recipe: Recipe, output_dir: Path, seed: int, use_vllm: bool = False, **places) -> GRPOConfig:
+def grpo_config(
+    recipe: Recipe, output_dir: Path, seed: int, use_vllm: bool = False, report_to: Sequence[str] = (), **places
+) -> GRPOConfig:
     """TRL's settings for GRPO: a rollout's completions are shared out evenly to its updates. One row is logged a rollout.
 
-    TRL keeps every completion in `completions/` of the output folder, and prints none. places: as in `sft_config`.
+    TRL keeps every completion in `completions/` of the output folder, and prints none. report_to, places: as in `sft_config`.
     use_vllm: generate with vLLM on the same card, which keeps a second copy of the weights (a share VLLM_SHARE of its memory).
     """
     plan = recipe.grpo
@@ -96,5 +100,7 @@ def grpo_config(recipe: Recipe, output_dir: Path, seed: int, use_vllm: bool = Fa
         num_completions_to_print=0,
         save_steps=plan.save_every * updates,
         **device_args(recipe),
-        **COMMON | places,
+        report_to=list(report_to),
+        **COMMON,
+        **places,
     )

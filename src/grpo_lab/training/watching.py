@@ -84,7 +84,8 @@ class Metrics(TrainerCallback):
     def _measure(self, state) -> None:
         values = self.probe()
         state.log_history.append({**values, "step": state.global_step})
-        self.tracker.log({name.replace("eval_", "eval/"): value for name, value in values.items()}, state.global_step)
+        told = {"eval/accuracy": "eval_accuracy", "eval/accuracy_low": "eval_low", "eval/accuracy_high": "eval_high"}
+        self.tracker.log({name: values[ours] for name, ours in told.items()}, state.global_step)
         self._write(state)
 
     def _write(self, state) -> None:

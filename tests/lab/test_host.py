@@ -1,8 +1,9 @@
-"""Hosts: what is detected, planned, installed and refused. Colab, Kaggle, cards, pip and the hub are emulated."""
+"""The host: what is detected, installed and refused. Colab, Kaggle, cards, pip and the hub are emulated."""
 
 import http.server
 import importlib.metadata
 import re
+import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,8 +12,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from grpo_lab import hosts
-from grpo_lab.hosts import Device, Needs, Plan, installing, machine, setup
+from grpo_lab import host
+from grpo_lab.host import Device, Needs, RestartNeeded
 
 ROOT = Path(__file__).parents[2]
 CPU = Device("cpu", "CPU with 2 cores", 12.7)
@@ -29,7 +30,9 @@ COLAB = {
     **{"torchao": "0.10.0", "transformers": "5.9.0", "datasets": "4.0.0", "peft": "0.19.1", "accelerate": "1.13.0"},
     **{"wandb": "0.27.0"},
 }
-READY = COLAB | hosts.PINS | {"pyarrow": "26.0.1", "torchao": "0.16.0", "cut_cross_entropy": "25.1.1"}
+PINS = {pin.name: str(pin.specifier).removeprefix("==") for path in (host.STACK, host.ALONE) for pin in host._read_pins(path)}
+PINS["pyarrow"] = "26.0.1"
+READY = COLAB | PINS | {"torchao": "0.16.0", "cut_cross_entropy": "25.1.1"}
 
 
 def test_a_device_reads_well():
@@ -38,7 +41,7 @@ def test_a_device_reads_well():
 
 
 @pytest.mark.parametrize(
-    ("environ", "modules", "kaggle_folder", "host"),
+    ("environ", "modules", "kaggle_folder", "expected"),
     [
         ({"COLAB_RELEASE_TAG": "release-colab-external_20261101"}, (), False, "colab"),
         ({}, ("google.colab",), False, "colab"),
@@ -50,9 +53,9 @@ def test_a_device_reads_well():
         ({}, (), False, "local"),
     ],
 )
-def test_the_host(tmp_path, environ, modules, kaggle_folder, host):
+def test_the_host(tmp_path, environ, modules, kaggle_folder, expected):
     folder = tmp_path if kaggle_folder else tmp_path / "none"
-    assert hosts.detect_host(environ, modules, folder) == host
+    assert host.detect_host(environ, modules, folder) == expected
 
 
 def fake_smi(tmp_path, monkeypatch, output, code=0):
@@ -83,7 +86,7 @@ CARDS = "Tesla T4, 15360, 7.5\nTesla T4, 15360, 7.5"
 )
 def test_cards(tmp_path, monkeypatch, output, visible, device):
     fake_smi(tmp_path, monkeypatch, output)
-    assert hosts.detect_device({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}) == device
+    assert host.detect_device({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}) == device
 
 
 @pytest.mark.parametrize(
@@ -102,9 +105,9 @@ def test_cards(tmp_path, monkeypatch, output, visible, device):
 )
 def test_no_card(tmp_path, monkeypatch, capsys, output, code, visible, said, system, kind):
     fake_smi(tmp_path, monkeypatch, output, code)
-    monkeypatch.setattr(machine.platform, "system", lambda: system[0])
-    monkeypatch.setattr(machine.platform, "machine", lambda: system[1])
-    device = hosts.detect_device({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible})
+    monkeypatch.setattr(host.platform, "system", lambda: system[0])
+    monkeypatch.setattr(host.platform, "machine", lambda: system[1])
+    device = host.detect_device({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible})
     assert device.kind == kind and device.count == 1 and device.memory_gb > 0.5
     printed = capsys.readouterr().out
     assert said in printed and bool(printed) == bool(said)
@@ -122,7 +125,7 @@ def test_no_card(tmp_path, monkeypatch, capsys, output, code, visible, said, sys
 )
 def test_one_card(capsys, device, environ, left, visible):
     before = dict(environ)
-    assert hosts.use_one_card(device, environ) == left
+    assert host.use_one_card(device, environ) == left
     changed = visible is not None
     assert environ == (before | {"CUDA_VISIBLE_DEVICES": visible} if changed else before)
     assert ("The first of 2 cards is used" in capsys.readouterr().out) == changed
@@ -133,7 +136,7 @@ def test_one_card(capsys, device, environ, left, visible):
 
 @pytest.fixture
 def roomy(monkeypatch):
-    monkeypatch.setattr("grpo_lab.hosts.checks.memory_gb", lambda: 12.7)
+    monkeypatch.setattr("grpo_lab.host.memory_gb", lambda: 12.7)
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=30 * 1024**3))
 
 
@@ -166,13 +169,14 @@ def test_a_machine_that_cannot(tmp_path, monkeypatch, roomy, needs, device, envi
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(RuntimeError, match=refusal) as error:
-        hosts.preflight(needs, device, tmp_path / "results" / "mine")
+        host.preflight(needs, device, tmp_path / "results" / "mine")
     assert len(str(error.value)) < 300 and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("device", [T4, A100, MAC, Device("cuda", "Tesla V100-SXM2-16GB", 16.0, (7, 0))])
-def test_a_machine_that_can_and_the_installed_libraries(tmp_path, roomy, device):
-    assert hosts.preflight(BIG, device, tmp_path) == []
+def test_a_machine_that_can_and_the_installed_libraries(tmp_path, roomy, capsys, device):
+    host.preflight(BIG, device, tmp_path)
+    assert capsys.readouterr().out == ""
 
 
 def test_a_library_that_unsloth_does_not_accept(tmp_path, monkeypatch, roomy):
@@ -184,7 +188,7 @@ def test_a_library_that_unsloth_does_not_accept(tmp_path, monkeypatch, roomy):
     monkeypatch.syspath_prepend(str(tmp_path))
     refusal = f"trl {importlib.metadata.version('trl')} is installed and unsloth 2026.10.9 accepts !=0.19.0,<=1.0.0: run `pip"
     with pytest.raises(RuntimeError, match=re.escape(refusal)):
-        hosts.preflight(Needs(), T4, tmp_path)
+        host.preflight(Needs(), T4, tmp_path)
 
 
 @pytest.fixture
@@ -234,14 +238,14 @@ def hub(monkeypatch):
 def test_a_model_that_is_closed(tmp_path, roomy, hub, answer, refusal):
     hub(**answer)
     with pytest.raises(RuntimeError, match=refusal):
-        hosts.preflight(Needs(model="o/m"), T4, tmp_path)
+        host.preflight(Needs(model="o/m"), T4, tmp_path)
 
 
 @pytest.mark.parametrize(("status", "notes"), [(200, 0), (500, 1), (None, 1)])
-def test_a_model_that_is_open_and_a_hub_that_cannot_be_asked(tmp_path, roomy, hub, status, notes):
+def test_a_model_that_is_open_and_a_hub_that_cannot_be_asked(tmp_path, roomy, hub, capsys, status, notes):
     hub(status)
-    found = hosts.preflight(Needs(model="o/m"), T4, tmp_path)
-    assert len(found) == notes and all("could not be asked about o/m" in note for note in found)
+    host.preflight(Needs(model="o/m"), T4, tmp_path)
+    assert capsys.readouterr().out.count("could not be asked about o/m") == notes
 
 
 # --- pins ---
@@ -264,11 +268,11 @@ def outside(pins: dict[str, str]) -> set[str]:
     }
 
 
-ALL_PINS = hosts.PINS | {name: version for name, (_, version) in installing.AT_LEAST.items()} | {"torch": "2.13.0"}
+ALL_PINS = PINS | {"torchao": host.TORCHAO.partition("==")[2], "torch": "2.13.0"}
 
 
 def test_every_pin_is_within_the_ceilings_of_the_others():
-    assert not outside(ALL_PINS)
+    assert len(ALL_PINS) == 12 and not outside(ALL_PINS)
 
 
 @pytest.mark.parametrize(
@@ -288,149 +292,167 @@ def test_a_pin_outside_a_ceiling_is_found(moved, who):
     assert any(found.startswith(who) for found in outside(ALL_PINS | moved))
 
 
-def test_the_pins_are_those_of_the_clone():
-    pinned = dict(re.findall(r"^([\w-]+)==(\S+)$", (ROOT / "requirements.txt").read_text(), re.M))
-    pinned |= dict(re.findall(r"(\w+)==(\S+)", re.search(r"^UNSLOTH := (.*)$", (ROOT / "Makefile").read_text(), re.M)[1]))
-    pins = hosts.PINS | {"pyarrow": installing.AT_LEAST["pyarrow"][1]}
-    assert {name: pinned.get(name) for name in pins} == pins
+def test_a_clone_is_set_up_with_the_pins_of_the_hosts():
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    assert "-r requirements-colab.txt" in lines and f"pyarrow=={PINS['pyarrow']}" in lines
+    assert next(pin for pin in host._read_pins(host.STACK) if pin.name == "pyarrow").specifier.contains(PINS["pyarrow"])
+    assert "--no-deps -r requirements-unsloth.txt" in (ROOT / "Makefile").read_text()
+    named = {re.split("[=<>]", line)[0] for line in lines} & PINS.keys()
+    assert named == {"pyarrow"}, "a version that stands in two files"
 
 
 def test_vllm_is_one_that_trl_works_with():
     stated = {r.name: r.specifier for r in requirements_of("trl", extra="vllm")}
-    assert stated["vllm"].contains(hosts.VLLM_PINS["vllm"]) and not stated["vllm"].contains("0.33.0")
-    assert hosts.VLLM_PINS["torch"] == re.search(r"^torch==(.*)$", (ROOT / "requirements.txt").read_text(), re.M)[1]
+    assert stated["vllm"].contains(host.VLLM.partition("==")[2]) and not stated["vllm"].contains("0.33.0")
 
 
-# --- plans ---
+# --- installing ---
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """Start a machine with these libraries and cards. Returns what pip is called with, each as (arguments, constraints).
+
+    pip is a stub that installs what it is asked for, as this process sees it, or fails as pip does.
+    """
+
+    def start(installed: dict[str, str], cards: str | None = "Tesla T4, 15360, 7.5", pip_fails: bool = False) -> list:
+        fake_smi(tmp_path, monkeypatch, cards)
+        there, calls = {canonicalize_name(name): version for name, version in installed.items()}, []
+        run = host.subprocess.run
+
+        def pip(command, **kwargs):
+            if command[0] == "nvidia-smi":
+                return run(command, **kwargs)
+            python, *install, option, constraints = command
+            assert (python, option) == (sys.executable, "--constraint")
+            assert install[:4] == ["-m", "pip", "install", "--quiet"]
+            calls.append((install[5:], Path(constraints).read_text().splitlines()))
+            if pip_fails:
+                return SimpleNamespace(returncode=1, stdout="Collecting trl\n\nERROR: No matching distribution found for trl\n")
+            pins = [Requirement(part) for part in install[5:] if not part.startswith("--")]
+            there.update({canonicalize_name(pin.name): READY.get(pin.name, str(pin.specifier)[2:]) for pin in pins})
+            if host.VLLM in install:
+                there["torch"] = "2.13.0"
+            return SimpleNamespace(returncode=0, stdout="")
+
+        monkeypatch.setattr(host, "installed_versions", lambda: dict(there))
+        monkeypatch.setattr(host.subprocess, "run", pip)
+        return calls
+
+    return start
+
+
+COLAB_SAYS = {"COLAB_RELEASE_TAG": "release-colab-external_20261101"}
+# installed, cards, what the kernel has loaded; which of the two calls of pip are made, what it must restart for, what is said.
+INSTALLS = {
+    "a fresh Colab": (COLAB, "T4", (), ["stack", "alone"], "", "datasets 4.8.5 (4.0.0 is installed)"),
+    "pyarrow is loaded and rises": (COLAB, "T4", ("pyarrow", "numpy"), ["stack", "alone"], "pyarrow", "pyarrow"),
+    "what is loaded is not moved": (COLAB, "T4", ("numpy", "torch"), ["stack", "alone"], "", "torchao 0.16.0 (0.10.0 is inst"),
+    "no GPU": (COLAB, None, (), ["stack", "alone"], "", "unsloth 2026.10.9"),
+    "Unsloth's loss on a card": (READY | {"cut_cross_entropy": "1"}, "T4", (), ["alone"], "", "cut_cross_entropy 25.1.1"),
+    "and not without one": (READY | {"cut_cross_entropy": "1"}, None, (), [], "", ""),
+    "all is there": (READY, "T4", ("pyarrow", "trl"), [], "", ""),
+    "under another spelling": (READY | {"Unsloth-Zoo": "2026.10.9"}, "T4", (), [], "", ""),
+    "newer pyarrow and torchao stay": (READY | {"pyarrow": "23.0.0", "torchao": "0.17.0"}, "T4", (), [], "", ""),
+    "no torchao": ({name: v for name, v in READY.items() if name != "torchao"}, "T4", (), [], "", ""),
+    "another trl is loaded": (READY | {"trl": "1.16.0"}, "T4", ("trl",), ["stack"], "trl", "trl 1.15.0 (1.16.0 is installed)"),
+    "an older Unsloth": (READY | {"unsloth": "2026.9.1"}, "T4", (), ["alone"], "", "(2026.9.1 is installed)"),
+}
+
+
+@pytest.mark.parametrize(("installed", "card", "loaded", "calls", "restart", "said"), INSTALLS.values(), ids=INSTALLS)
+def test_what_is_installed_on_a_host(machine, capsys, installed, card, loaded, calls, restart, said):
+    made = machine(installed, card and "Tesla T4, 15360, 7.5")
+    if restart:
+        with pytest.raises(RestartNeeded, match=f"has loaded {restart} in another version.*: restart it once") as stop:
+            host.set_up(dict(COLAB_SAYS), loaded)
+        assert stop.value._render_traceback_() == [str(stop.value)], "a notebook shows the sentence alone"
+    else:
+        assert host.set_up(dict(COLAB_SAYS), loaded).kind == ("cuda" if card else "cpu")
+    assert ["alone" if "--no-deps" in arguments else "stack" for arguments, _ in made] == calls
+    printed = capsys.readouterr().out
+    assert said in printed and bool(printed) == bool(calls)
+    before = len(made)
+    host.set_up(dict(COLAB_SAYS), loaded)
+    assert len(made) == before and capsys.readouterr().out == "", "the second time nothing is lacking"
+
+
+@pytest.mark.parametrize("card", ["Tesla T4, 15360, 7.5", None])
+def test_what_pip_is_told_on_colab(machine, card):
+    made = machine(COLAB, card)
+    host.set_up(dict(COLAB_SAYS), ())
+    (stack, held), (alone, held_again) = made
+    pinned = {f"{name}=={version}" for name, version in PINS.items() if name not in ("pyarrow", "unsloth", "unsloth_zoo")}
+    assert {*stack} == {*pinned, "pyarrow<27,>=21", "torchao==0.16.0"}
+    assert alone[:3] == ["--no-deps", "unsloth==2026.10.9", "unsloth_zoo==2026.10.9"]
+    assert alone[3:] == (["cut_cross_entropy==25.1.1"] if card else [])
+    kept = ("torch", "torchvision", "triton", "numpy", "pandas", "scipy", "pillow", "protobuf", "ipykernel")
+    assert held == held_again == [f"{name}=={COLAB[name]}" for name in kept]
+    assert not {Requirement(pin).name for pin in (*stack, *alone[1:])} & {*host.KEPT}
+
+
+def test_kaggle_leaves_one_card_visible(machine, capsys):
+    machine(READY, CARDS)
+    environ = {"KAGGLE_KERNEL_RUN_TYPE": "Interactive"}
+    assert host.set_up(environ, ()) == T4 and environ["CUDA_VISIBLE_DEVICES"] == "0"
+    assert capsys.readouterr().out.startswith("The first of 2 cards is used")
+
+
+def test_an_install_that_fails_stops_there(machine, capsys):
+    made = machine(COLAB, pip_fails=True)
+    refusal = r"`pip install .*trl==1.15.0.*` failed, .*run this cell again; pip ended with:\n(.*\n)*ERROR: No matching distrib"
+    with pytest.raises(RuntimeError, match=refusal):
+        host.set_up(dict(COLAB_SAYS), ("pyarrow",))
+    assert len(made) == 1 and "Installed" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("host", "installed", "device", "loaded", "commands", "restart", "said"),
+    ("installed", "said"),
     [
-        ("colab", COLAB, T4, (), ["stack", "alone"], False, "datasets 4.8.5 (4.0.0 is installed)"),
-        ("colab", COLAB, T4, ("pyarrow", "numpy", "torch"), ["stack", "alone"], True, "has loaded pyarrow, so the session"),
-        ("colab", COLAB, CPU, ("numpy",), ["stack", "alone"], False, "unsloth 2026.10.9"),
-        ("kaggle", COLAB | {"wandb": "0.31.0"}, TWO_T4, ("wandb",), ["stack", "alone"], False, "cut_cross_entropy 25.1.1"),
-        ("colab", READY, T4, ("pyarrow", "torch"), [], False, "All libraries are there."),
-        ("colab", READY | {"trl": "1.16.0"}, T4, ("trl",), ["stack"], True, "trl 1.15.0 (1.16.0 is installed)"),
-        ("colab", READY | {"unsloth": "2026.9.1"}, T4, (), ["alone"], False, "unsloth 2026.10.9 (2026.9.1 is installed)"),
-        ("colab", READY | {"Unsloth-Zoo": "2026.10.9"}, T4, (), [], False, "All libraries are there."),
-        ("kaggle", {**READY, "pyarrow": "23.0.0", "torchao": "0.17.0"}, T4, (), [], False, "All libraries are there."),
-        ("local", {"torch": "2.13.0+cpu"}, CPU, (), [], False, "`make setup` brings what this project pins: trl 1.15.0"),
-        ("local", hosts.PINS | {"pyarrow": "18.1.0"}, T4, (), [], False, "All libraries are there."),
+        ({"torch": "2.13.0+cpu"}, "Nothing is installed on your own machine; `make setup` brings what this project pins: transf"),
+        (READY | {"pyarrow": "18.1.0"}, "this project pins: pyarrow <27,>=21 (18.1.0 is installed).\n"),
+        (READY, ""),
     ],
 )
-def test_plans(host, installed, device, loaded, commands, restart, said):
-    plan = hosts.install_plan(host, installed, device, loaded)
-    assert ["alone" if "--no-deps" in command else "stack" for command in plan.commands] == commands
-    assert plan.restart == restart
-    assert said in " ".join(plan.reasons)
-
-
-def test_what_is_installed_on_colab():
-    stack, alone = hosts.install_plan("colab", COLAB, T4).commands
-    pinned = {
-        *(f"{name}=={hosts.PINS[name]}" for name in hosts.PINS if "unsloth" not in name),
-        "pyarrow==26.0.1",
-        "torchao==0.16.0",
-    }
-    assert {part for part in stack if "==" in part} == pinned
-    assert alone[-3:] == ("unsloth==2026.10.9", "unsloth_zoo==2026.10.9", "cut_cross_entropy==25.1.1")
-
-
-@pytest.mark.parametrize("device", [CPU, T4])
-def test_what_the_kernel_has_loaded_stays(device):
-    plan = hosts.install_plan("colab", COLAB, device)
-    kept = {name: COLAB[name] for name in ("torch", "torchvision", "triton", "numpy", "pandas", "pillow", "protobuf", "scipy")}
-    assert kept.items() <= dict(line.split("==") for line in plan.constraints).items()
-    moved = {part.split("==")[0] for command in plan.commands for part in command if "==" in part}
-    assert not moved & {*hosts.KEPT}
-    assert all(COLAB[line.split("==")[0]] == line.split("==")[1] for line in plan.constraints)
-
-
-def test_vllm_plans():
-    plan = hosts.vllm_plan(A100, COLAB)
-    assert plan.restart and plan.commands[0][-4:] == (
-        "vllm==0.31.0",
-        "torch==2.13.0",
-        "torchvision==0.28.0",
-        "torchaudio==2.11.0",
-    )
-    held = dict(line.split("==") for line in plan.constraints)
-    assert held["numpy"] == "2.0.2" and held["transformers"] == "5.17.0" and "torch" not in held and "triton" not in held
-    assert hosts.vllm_plan(A100, COLAB | hosts.VLLM_PINS).commands == ()
-    for device in (T4, P100, CPU, MAC):
-        with pytest.raises(RuntimeError, match="vLLM needs a CUDA card of compute capability 8 or more.*Transformers generates"):
-            hosts.vllm_plan(device, COLAB)
-
-
-# --- carrying out ---
-
-
-def fake_python(tmp_path, code=0):
-    """A `python` that notes its arguments and its constraints file, and ends with `code` after printing as pip does."""
-    script = tmp_path / "python"
-    script.write_text(
-        f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\nfor last; do :; done\ncat "$last" > {tmp_path}/constraints\n'
-        f"echo Collecting trl\necho ERROR: No matching distribution found for trl >&2\nexit {code}\n"
-    )
-    script.chmod(0o755)
-    return str(script)
-
-
-PLAN = Plan(
-    (("pip", "install", "trl==1.15.0"), ("pip", "install", "--no-deps", "unsloth==1")), ("numpy==2.0.2",), ("Two.",), True
-)
-
-
-def test_install(tmp_path, capsys):
-    with pytest.raises(hosts.RestartNeeded, match="Restart the session once") as stop:
-        hosts.install(PLAN, fake_python(tmp_path))
-    assert stop.value._render_traceback_() == [str(stop.value)], "a notebook shows the sentence alone"
-    calls = (tmp_path / "calls").read_text().splitlines()
-    assert [call.split(" --constraint ")[0] for call in calls] == [f"-m {' '.join(command)}" for command in PLAN.commands]
-    assert (tmp_path / "constraints").read_text() == "numpy==2.0.2\n"
+def test_on_your_own_machine_nothing_is_installed(machine, capsys, installed, said):
+    made = machine(installed, "NVIDIA A100-SXM4-40GB, 40960, 8.0")
+    assert host.set_up({}, ("pyarrow",)) == A100
     printed = capsys.readouterr().out
-    assert "Two." in printed and "$ pip install trl==1.15.0\n" in printed
+    assert said in printed and bool(printed) == bool(said) and made == []
+    host.add_vllm(A100, {}, ())
+    assert capsys.readouterr().out == "Nothing is installed on your own machine; run yourself: pip install vllm==0.31.0\n"
+    assert made == []
 
 
-def test_an_install_that_fails_stops_there(tmp_path, capsys):
-    refusal = r"`pip install trl==1.15.0` failed, .*run this cell again; pip ended with:\n(.*\n)*ERROR: No matching distribution"
-    with pytest.raises(RuntimeError, match=refusal):
-        hosts.install(PLAN, fake_python(tmp_path, code=1))
-    assert len((tmp_path / "calls").read_text().splitlines()) == 1
-    assert "Restart" not in capsys.readouterr().out
+@pytest.mark.parametrize("loaded", [(), ("torch", "numpy")])
+def test_vllm_moves_torch_alone(machine, capsys, loaded):
+    made = machine(READY)
+    if loaded:
+        with pytest.raises(RestartNeeded, match="has loaded torch in another version"):
+            host.add_vllm(A100, COLAB_SAYS, loaded)
+    else:
+        host.add_vllm(A100, COLAB_SAYS, loaded)
+    assert "some 4 GB are downloaded" in capsys.readouterr().out
+    [(arguments, held)] = made
+    assert arguments == ["vllm==0.31.0"]
+    assert {"numpy==2.0.2", "transformers==5.17.0", "trl==1.15.0", "pyarrow==26.0.1"} <= {*held}
+    assert not {line.partition("==")[0] for line in held} & {*host.VLLM_MOVES}
+    host.add_vllm(A100, COLAB_SAYS, loaded)
+    assert len(made) == 1 and capsys.readouterr().out == ""
 
 
-def test_nothing_to_install(tmp_path, capsys):
-    hosts.install(hosts.install_plan("colab", READY, T4), fake_python(tmp_path))
-    assert not (tmp_path / "calls").exists() and capsys.readouterr().out == "All libraries are there.\n"
-
-
-def test_set_up_on_kaggle_installs_once(tmp_path, monkeypatch, capsys):
-    fake_smi(tmp_path, monkeypatch, CARDS)
-    there, carried_out = dict(COLAB), []
-    monkeypatch.setattr(setup, "installed_versions", lambda: there)
-    monkeypatch.setattr(setup, "install", carried_out.append)
-    environ = {"KAGGLE_KERNEL_RUN_TYPE": "Interactive"}
-    assert hosts.set_up(environ, loaded=("pyarrow",)) == T4 and environ["CUDA_VISIBLE_DEVICES"] == "0"
-    assert "Host: kaggle.\nDevice: 2 x Tesla T4, 15 GiB, compute capability 7.5.\n" in capsys.readouterr().out
-    there.update(READY)
-    hosts.set_up(environ, loaded=("pyarrow",))
-    first, second = carried_out
-    assert first.commands and first.restart and not second.commands and not second.restart
-
-
-def test_set_up_on_your_own_machine_installs_nothing(tmp_path, monkeypatch, capsys):
-    fake_smi(tmp_path, monkeypatch, "NVIDIA A100-SXM4-40GB, 40960, 8.0")
-    monkeypatch.setattr(setup, "installed_versions", dict)
-    monkeypatch.setattr(setup, "install", lambda plan: pytest.fail("installs on a local machine"))
-    hosts.add_vllm(hosts.set_up({}, loaded=()), {})
-    printed = capsys.readouterr().out
-    assert "Host: local." in printed and "`make setup` brings what this project pins: trl 1.15.0" in printed
-    assert "run yourself: pip install --quiet --disable-pip-version-check vllm==0.31.0" in printed
+@pytest.mark.parametrize("device", [T4, P100, CPU, MAC])
+def test_a_device_that_vllm_does_not_serve(device):
+    with pytest.raises(RuntimeError, match="vLLM needs a CUDA card of compute capability 8 or more.*Transformers generates"):
+        host.add_vllm(device, COLAB_SAYS, ())
 
 
 def test_the_versions_here():
-    found = hosts.installed_versions()
-    assert found["huggingface-hub"] == importlib.metadata.version("huggingface_hub") and found["trl"] == hosts.PINS["trl"]
+    found = host.installed_versions()
+    assert found["huggingface-hub"] == importlib.metadata.version("huggingface_hub") and found["trl"] == PINS["trl"]
+
+
+@pytest.mark.parametrize(("error", "line"), [(ValueError("one\ntwo"), "one"), (ValueError(), "ValueError")])
+def test_the_first_line_of_an_error(error, line):
+    assert host.first_line(error) == line

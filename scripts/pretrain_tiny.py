@@ -1,6 +1,6 @@
 """Pretrain the tiny base: a Qwen3 of about one million parameters on plain-text word problems. It plays Qwen3-4B-Base.
 
-Run it with `make tiny-base`, or `python -m grpo_lab.tiny.pretrain --out data/tiny-base`.
+Run it with `make tiny-base`, or `python scripts/pretrain_tiny.py --out data/tiny-base`.
 Departures from the textbook: matrices are trained by Muon (Jordan et al. 2024) and the rest by AdamW; every row of a batch is one
 document, batched with others of its length, so that nothing is packed and a prompt always starts at position 0, as it will later.
 """

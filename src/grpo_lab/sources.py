@@ -1,0 +1,474 @@
+"""Public data sets in the schema of `data`: rows have `prompt` (messages), `answer`, `id`, `source`; SFT rows a `completion`.
+
+A `Source` names a data set on the hub, who reads its rows and what is left out of them. Every loader returns the rows with a
+report of what each filter dropped. Rows come in the order of their ids, a hash of the question: a fixed shuffle, so that the
+first n of them are a fair sample, the same on every machine.
+
+The held-out part of a source without a test split is decided by that hash alone. So a question held out of one data set is
+held out of all of them, in any layout that `contamination.normalise` sees through, and whatever the filters are.
+
+>>> Source("openai/gsm8k", "gsm8k", config="main").name
+'openai/gsm8k (config main, split train)'
+
+Rows are read and filtered one after another, not by `Dataset.filter`, which reads them all: with a limit of 1,000, most of
+OpenR1-Math's 94,000 problems with their long traces need never be read.
+"""
+
+import hashlib
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
+from operator import attrgetter, itemgetter
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+import httpx
+from datasets import Dataset, config, load_dataset
+from datasets.exceptions import DatasetGenerationError
+from pyarrow import ArrowInvalid
+
+from grpo_lab.contamination import normalise
+from grpo_lab.recipes import Source
+from grpo_math.answers import UNANSWERABLE, as_number, is_correct
+from grpo_math.formats import ReasoningFormat, user_turn
+from grpo_math.rewards import ungradable
+from grpo_math.unanswerable import make_twin
+
+HELD_OUT_PERCENT = 5  # of the questions: 4,700 of OpenR1-Math's, of which the first 2,000 make a test set
+PROMPT_QUANTILE = 0.9  # "prompt length" drops the prompts that are longer than this quantile
+
+_NO_ANSWER = frozenset({"proof", "notfound", "not found"})  # NuminaMath's marks, which OpenR1-Math may inherit
+_ANNOTATION = re.compile(r"<<[^<>]*>>")  # GSM8K's calculator calls, such as <<48/2=24>>
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A worked solution: is it finished, and is its answer known to be the gold one?"""
+
+    reasoning: str
+    complete: bool = True
+    verified: bool = True
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A row before the filters. `row` is its index in the data set; a gold answer that is missing is empty."""
+
+    row: int
+    id: str
+    question: str
+    answer: str = ""
+    solutions: tuple[Solution, ...] = ()
+
+    @property
+    def solution(self) -> Solution | None:
+        """The first solution that is both complete and verified."""
+        return next((s for s in self.solutions if s.complete and s.verified), None)
+
+
+def question_id(question: str) -> str:
+    """16 hexadecimal digits of the SHA-256 of the normalised question: one id for all its copies, everywhere."""
+    return hashlib.sha256(normalise(question).encode()).hexdigest()[:16]
+
+
+def is_held_out(identifier: str) -> bool:
+    """Whether the question with this id belongs to the held-out part of every source without a test split."""
+    return int(identifier, 16) * 100 < HELD_OUT_PERCENT * 16**16
+
+
+def make_row(question: str, answer: str, identifier: str, source: str) -> dict:
+    """A row in the package's schema."""
+    return {"prompt": user_turn(question), "answer": answer, "id": identifier, "source": source}
+
+
+def assistant_turn(fmt: ReasoningFormat, reasoning: str, answer: str) -> list[dict[str, str]]:
+    """A row's `completion`: the worked solution in the format, closed with the answer."""
+    return [{"role": "assistant", "content": fmt.render_target(reasoning, answer)}]
+
+
+# 1. The readers: from a row of each data set to its gold answer and its worked solutions.
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How a data set's rows are read: the columns that they must have, and what makes an answer and solutions of them.
+
+    `answer` and `solutions` raise ValueError, saying how, where a row is damaged. `solutions` is None where there are none.
+    """
+
+    question: str
+    answer_columns: tuple[str, ...]
+    answer: Callable[[dict], str | None]
+    solution_columns: tuple[str, ...] = ()
+    solutions: Callable[[dict], Iterable[Solution]] | None = None
+
+
+def _openr1_answer(row: dict) -> str | None:
+    answer = row["answer"]
+    return None if answer is None or answer.strip().lower() in _NO_ANSWER else answer
+
+
+def _openr1_solutions(row: dict) -> Iterator[Solution]:
+    texts = row["generations"] or []
+    # A list may be missing as a whole: then nothing is known to be finished or verified, or no reason to stop was kept.
+    complete = row["is_reasoning_complete"] or [False] * len(texts)
+    verified = row["correctness_math_verify"] or [False] * len(texts)
+    reasons = row["finish_reasons"] or ["stop"] * len(texts)
+    if not len(texts) == len(complete) == len(verified) == len(reasons):
+        raise ValueError("its generations and their flags differ in number")
+    for text, is_complete, is_verified, reason in zip(texts, complete, verified, reasons):
+        reasoning, _, closed = _split_thinking(text or "")
+        yield Solution(reasoning, closed and bool(is_complete) and reason == "stop", bool(is_verified))
+
+
+def _openmath_solutions(row: dict) -> list[Solution]:
+    if not row["generated_solution"]:
+        raise ValueError("`generated_solution` is empty")
+    reasoning, conclusion, closed = _split_thinking(row["generated_solution"])
+    # The data set has no flag for it, so the conclusion is graded as a completion would be.
+    return [Solution(reasoning, closed, bool(is_correct(conclusion, row["expected_answer"] or "")))]
+
+
+def _split_thinking(text: str) -> tuple[str, str, bool]:
+    """The working inside `<think>`, what follows it, and whether it is closed and not empty."""
+    working, close, conclusion = text.partition("</think>")
+    working = working.strip().removeprefix("<think>").strip()
+    return working, conclusion, bool(close and working)
+
+
+def _dapo_answer(row: dict) -> str | None:
+    return row["solution"] or (row["reward_model"] or {}).get("ground_truth")
+
+
+def _gsm8k_answer(row: dict) -> str:
+    return _split_gsm8k(row)[1]
+
+
+def _gsm8k_solutions(row: dict) -> list[Solution]:
+    return [Solution(_split_gsm8k(row)[0])]  # people wrote them: complete, and the gold answer is theirs
+
+
+def _split_gsm8k(row: dict) -> tuple[str, str]:
+    """The worked steps and the gold answer."""
+    steps, mark, gold = (row["answer"] or "").rpartition("####")
+    if not (mark and steps.strip() and gold.strip()):
+        raise ValueError("`answer` is not worked steps, then #### and the gold answer")
+    return _ANNOTATION.sub("", steps).strip(), gold.strip()
+
+
+_OPENR1_SOLUTION = ("generations", "is_reasoning_complete", "correctness_math_verify", "finish_reasons")
+READERS = {
+    "openr1": Reader("problem", ("answer",), _openr1_answer, _OPENR1_SOLUTION, _openr1_solutions),
+    "openmath": Reader(
+        "problem", ("expected_answer",), itemgetter("expected_answer"), ("generated_solution",), _openmath_solutions
+    ),
+    "dapo": Reader("prompt", ("solution", "reward_model"), _dapo_answer),
+    "gsm8k": Reader("question", ("answer",), _gsm8k_answer, ("answer",), _gsm8k_solutions),
+    "math500": Reader("problem", ("answer",), itemgetter("answer")),
+}
+
+
+# 2. The filters: each gives the reason why a problem is dropped, or None; the report counts what they did.
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """How the model meets a problem: with a worked solution where there is a format. max_length: its context in tokens."""
+
+    fmt: ReasoningFormat | None = None
+    tokenizer: Any = None
+    max_length: int | None = None
+
+    def completion(self, problem: Problem) -> list[dict[str, str]]:
+        """The problem's first complete and verified solution in the format, closed with the gold answer."""
+        return assistant_turn(self.fmt, problem.solution.reasoning, problem.answer)
+
+    def tokens(self, messages: list[dict[str, str]]) -> int:
+        """The length of a prompt as the model is asked, or of a whole conversation, in tokens."""
+        asks = messages[-1]["role"] == "user"
+        text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=asks)
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _gradable_gold(_: Rendering, problem: Problem) -> str | None:
+    return f"the gold answer {problem.answer!r}" if ungradable([problem.answer]) else None
+
+
+def _complete_generations(_: Rendering, problem: Problem) -> str | None:
+    return None if any(s.complete for s in problem.solutions) else f"none of {len(problem.solutions)} is finished"
+
+
+def _verified_solutions(_: Rendering, problem: Problem) -> str | None:
+    return None if problem.solution else f"none of {sum(s.complete for s in problem.solutions)} finished is verified"
+
+
+def _exact_form(rendering: Rendering, problem: Problem) -> str | None:
+    parsed = rendering.fmt.parse(rendering.completion(problem)[0]["content"])
+    return None if parsed.exact and parsed.answer == problem.answer else "its working holds a mark of the format"
+
+
+def _half(wanted: int, _: Rendering, problem: Problem) -> str | None:
+    """Questions in two halves by the last digit of their id, so that two stages of one source share none."""
+    return None if int(problem.id[-1], 16) % 2 == wanted else "belongs to the other stage"
+
+
+def _numeric_answers(_: Rendering, problem: Problem) -> str | None:
+    return f"the answer {problem.answer!r}" if as_number(problem.answer) is None else None
+
+
+def _half_the_context(rendering: Rendering, problem: Problem) -> str | None:
+    tokens = rendering.tokens(user_turn(problem.question) + rendering.completion(problem))
+    return f"{tokens:,} tokens" if 2 * tokens > rendering.max_length else None
+
+
+FILTERS: dict[str, Callable[[Rendering, Problem], str | None] | None] = {
+    "gradable gold": _gradable_gold,  # always applied
+    "complete generations": _complete_generations,
+    "verified solutions": _verified_solutions,
+    "exact form": _exact_form,
+    "SFT's half": partial(_half, 0),
+    "GRPO's half": partial(_half, 1),
+    "numeric answers": _numeric_answers,
+    "half the context": _half_the_context,
+    "prompt length": None,  # looks at all rows: _drop_longest
+}
+# Always applied to worked solutions: what is cut off or wrong is never imitated.
+FOR_SFT = ("complete generations", "verified solutions", "exact form")
+COUNT_TOKENS = ("half the context", "prompt length")
+
+
+@dataclass
+class FilterStep:
+    """What one filter did: rows dropped, rows left after it, and the first dropped row with the reason."""
+
+    name: str
+    dropped: int = 0
+    left: int = 0
+    example: str = ""
+
+
+@dataclass
+class FilterReport:
+    """From all rows of a source to those that were kept. With a limit, rows are read only until it is reached."""
+
+    source: str
+    rows: int
+    limit: int | None = None
+    kept: int = 0
+    steps: list[FilterStep] = field(default_factory=list)
+
+    def step(self, name: str) -> FilterStep:
+        """A new last step."""
+        self.steps.append(FilterStep(name))
+        return self.steps[-1]
+
+    def markdown(self) -> str:
+        """A table with a line for each filter, in the order of their work."""
+        end = ", which is the limit: later rows were not read" if self.kept == self.limit else ""
+        lines = [f"{self.source}: {self.rows:,} rows, {self.kept:,} kept{end}.", ""]
+        lines += ["| filter | rows dropped | rows left | example |", "|---|---:|---:|---|"]
+        for step in self.steps:
+            example = " ".join(step.example.replace("|", r"\|").split())  # cannot end a cell or a line of the table
+            lines.append(f"| {step.name} | {step.dropped:,} | {step.left:,} | {example} |")
+        return "\n".join(lines)
+
+
+def _sieve(problems: Iterable[Problem], reason: Callable[[Problem], str | None], step: FilterStep) -> Iterator[Problem]:
+    """The problems for which there is no reason to drop them, each read only when it is asked for; counted in the step."""
+    for problem in problems:
+        why = reason(problem)
+        if why is None:
+            step.left += 1
+            yield problem
+        else:
+            step.dropped += 1
+            step.example = step.example or f"row {problem.row}: {why}"
+
+
+def _drop_longest(problems: Iterable[Problem], rendering: Rendering, report: FilterReport) -> list[Problem]:
+    """Drop the prompts above the quantile by nearest rank: the least length that at least such a share does not exceed."""
+    problems = list(problems)
+    tokens = {problem.id: rendering.tokens(user_turn(problem.question)) for problem in problems}
+    most = sorted(tokens.values())[math.ceil(PROMPT_QUANTILE * len(tokens)) - 1] if tokens else 0
+    step = report.step(f"prompt length (at most {most:,} tokens, the {PROMPT_QUANTILE} quantile)")
+    return list(_sieve(problems, lambda p: f"{tokens[p.id]:,} tokens" if tokens[p.id] > most else None, step))
+
+
+# 3. The loading: a data set from the hub, the part of it that is wanted, its rows read and filtered.
+
+
+def load_prompts(source: Source, tokenizer: Any = None) -> tuple[Dataset, FilterReport]:
+    """Problems to train on with GRPO, without the held-out part: `prompt`, `answer`, `id`, `source`.
+
+    `tokenizer` (with a chat template) is needed by the filters that count tokens. Raises ConnectionError where the hub cannot
+    be reached, and ValueError, saying what is wrong, where and what to do, for anything else.
+    """
+    return _load(source, Rendering(tokenizer=tokenizer), held_out=False)
+
+
+def load_examples(
+    source: Source, fmt: ReasoningFormat, tokenizer: Any = None, max_length: int | None = None
+) -> tuple[Dataset, FilterReport]:
+    """Worked examples to imitate, as `load_prompts`, with a `completion` in the format `fmt`.
+
+    The solution is the first that is complete and verified. `max_length` is the model's context in tokens, of which the filter
+    "half the context" leaves prompt and completion together one half.
+    """
+    return _load(source, Rendering(fmt, tokenizer, max_length), held_out=False)
+
+
+def load_held_out(source: Source) -> tuple[Dataset, FilterReport]:
+    """Problems to measure on, as `load_prompts`: a whole test split, or else the part held out of the source by the hash."""
+    return _load(source, Rendering(), held_out=True)
+
+
+def load_twin_problems(source: Source, held_out: bool = True) -> tuple[Dataset, FilterReport]:
+    """Unanswerable twins (`make_twin`) of the problems of `load_held_out`, or of those to train on; the answer is UNANSWERABLE.
+
+    The filters that count tokens are left out. ValueError where the data set holds no worked solutions: what a problem needs is
+    read off its solution.
+    """
+    filters = tuple(name for name in source.filters if name not in COUNT_TOKENS)
+    return _load(replace(source, filters=filters), Rendering(), held_out, twins=True)
+
+
+def _load(source: Source, rendering: Rendering, held_out: bool, twins: bool = False) -> tuple[Dataset, FilterReport]:
+    # What is wrong with the source is said before anything is downloaded.
+    names = _filter_names(source.filters, rendering)
+    if source.split == "test" and not held_out:
+        raise ValueError(f"{source.name} is a test split: measure on it with load_held_out, and train on another split.")
+    if source.rows not in READERS:
+        raise ValueError(f"There is no reader {source.rows!r} for the rows of {source.path}; choose from: {', '.join(READERS)}.")
+    reader, with_solutions = READERS[source.rows], twins or rendering.fmt is not None
+    if with_solutions and reader.solutions is None:
+        raise ValueError(f"{source.path} holds no worked solutions to imitate or to make twins of: load it with load_prompts.")
+
+    # Only the columns that are needed are read.
+    columns = (reader.question, *reader.answer_columns, *(reader.solution_columns if with_solutions else ()))
+    table = _download(source, list(dict.fromkeys(columns)))
+    report = FilterReport(source.name, len(table), source.limit)
+    chosen = _choose(table[reader.question], source, held_out, report)
+    problems: Iterable[Problem] = _read(table, chosen, source, with_solutions)
+
+    # Each filter takes its problems from the one before.
+    for name in names:
+        if name == "prompt length":
+            problems = _drop_longest(problems, rendering, report)
+        else:
+            problems = _sieve(problems, partial(FILTERS[name], rendering), report.step(name))
+    if twins:
+        made = map(_twin, problems)
+        problems = _sieve(made, lambda p: None if p.question else "no quantity can be taken from it", report.step("has a twin"))
+
+    rows = []
+    for problem in islice(problems, source.limit):
+        row = make_row(problem.question, problem.answer, problem.id, source.path)
+        rows.append(row | {"completion": rendering.completion(problem)} if rendering.fmt else row)
+    report.kept = len(rows)
+    if not rows:
+        raise ValueError(f"No row of {source.name} is left: loosen the source's filters or limit.\n{report.markdown()}")
+    return Dataset.from_list(rows), report
+
+
+def _filter_names(chosen: Sequence[str], rendering: Rendering) -> list[str]:
+    """All filters that apply, in the order of their work. ValueError for one that is unknown, or that lacks what it needs."""
+    for name in chosen:
+        if name not in FILTERS:
+            raise ValueError(f"There is no filter {name!r}; choose from: {', '.join(FILTERS)}.")
+        if rendering.fmt is None and name in (*FOR_SFT, "half the context"):
+            raise ValueError(f"The filter {name!r} looks at worked solutions: use it with load_examples only.")
+        if rendering.tokenizer is None and name in COUNT_TOKENS:
+            raise ValueError(f"The filter {name!r} counts tokens: pass the tokenizer, with its chat template.")
+        if rendering.max_length is None and name == "half the context":
+            raise ValueError(f"The filter {name!r} needs to know the context: pass max_length, in tokens.")
+    return list(dict.fromkeys(("gradable gold", *(FOR_SFT if rendering.fmt else ()), *chosen)))
+
+
+def _download(source: Source, columns: list[str]) -> Dataset:
+    """These columns of the data set from the hub, or from the cache of an earlier download."""
+    try:
+        table = load_dataset(source.path, source.config, split=source.split)
+    except (ConnectionError, httpx.HTTPError) as error:
+        raise ConnectionError(
+            f"{source.name} is not in the cache, and the hub at {config.HF_ENDPOINT} cannot be reached ({_brief(error)}). "
+            "Check the network, HF_ENDPOINT and HF_HUB_OFFLINE and run again; the recipe `tiny` needs no network."
+        ) from error
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"The hub at {config.HF_ENDPOINT} gave no data set {source.path!r} ({_brief(error)}). Check its id; where it is "
+            "private or gated, log in with `hf auth login`."
+        ) from error
+    except (DatasetGenerationError, ArrowInvalid) as error:
+        raise ValueError(
+            f"A file of {source.name} is damaged or has no rows ({_brief(error.__cause__ or error)}). Delete it with "
+            f"`hf cache rm dataset/{source.path}` and run again."
+        ) from error
+    except ValueError as error:
+        raise ValueError(f"{source.name} does not exist: {_brief(error)}. Correct the source's path, config or split.") from error
+
+    missing = [column for column in columns if column not in table.column_names]
+    if missing:
+        raise ValueError(
+            f"{source.name} has no column {', '.join(map(repr, missing))}, only {', '.join(table.column_names)}. "
+            f"Check that {source.rows!r} is the reader for this data set."
+        )
+    if len(table) == 0:
+        raise ValueError(f"{source.name} has no rows. Choose another split.")
+    return table.select_columns(columns)
+
+
+def _brief(error: BaseException) -> str:
+    """What an error says in its first two lines, as part of a sentence."""
+    return " ".join(str(error).splitlines()[:2]).rstrip(".") or type(error).__name__
+
+
+def _choose(questions: Iterable[str | None], source: Source, held_out: bool, report: FilterReport) -> list[Problem]:
+    """The wanted part, each question once, in the order of their ids; answers and solutions are not read yet."""
+
+    def is_elsewhere(problem: Problem) -> str | None:
+        elsewhere = source.split != "test" and is_held_out(problem.id) != held_out
+        return shorten(problem.question, 60, placeholder=" ...") if elsewhere else None
+
+    def is_a_copy(problem: Problem) -> str | None:
+        first = first_rows.setdefault(problem.id, problem.row)
+        return None if first == problem.row else f"the question of row {first}"
+
+    first_rows: dict[str, int] = {}
+    problems = []
+    for row, question in enumerate(questions):
+        if not isinstance(question, str) or not question.strip():
+            raise _damaged(source, row, f"`{READERS[source.rows].question}` is empty")
+        problems.append(Problem(row, question_id(question), question.strip()))
+    wanted = _sieve(problems, is_elsewhere, report.step("not held out" if held_out else "held out"))
+    return sorted(_sieve(wanted, is_a_copy, report.step("duplicates")), key=attrgetter("id"))
+
+
+def _read(table: Dataset, chosen: Sequence[Problem], source: Source, with_solutions: bool) -> Iterator[Problem]:
+    """The problems with their gold answers, and with their worked solutions where these are wanted."""
+    reader = READERS[source.rows]
+    for problem in chosen:
+        row = table[problem.row]
+        try:
+            answer = reader.answer(row)
+            solutions = tuple(reader.solutions(row)) if with_solutions else ()
+        except ValueError as error:
+            raise _damaged(source, problem.row, str(error)) from error
+        yield replace(problem, answer="" if answer is None else str(answer).strip(), solutions=solutions)
+
+
+def _damaged(source: Source, row: int, how: str) -> ValueError:
+    cache = Path(config.HF_DATASETS_CACHE) / source.path.replace("/", "___")
+    return ValueError(
+        f"Row {row} of {source.name} is damaged: {how}. Check that {source.rows!r} is the reader for this data set; if it is, "
+        f"delete {cache} and load it afresh."
+    )
+
+
+def _twin(problem: Problem) -> Problem:
+    """The problem without a quantity that it needs; its question is empty where none can be taken."""
+    question = make_twin(problem.question, problem.solution.reasoning) if problem.solution else None
+    return replace(problem, question=question or "", answer=UNANSWERABLE, id=f"{problem.id}-twin")
