@@ -271,10 +271,8 @@ def test_no_file_hides_a_framework():
     """ms-swift puts the folder of a plugin first on sys.path, and processes that it starts have it there too."""
     beside = {path.stem for path in FILE.parent.iterdir()}
     assert "adapters" in beside
-    assert (
-        not beside & {"verl", "openrlhf", "verifiers", "swift", "torch", "ray", "trl", "peft", "vllm"}
-        | beside & sys.stdlib_module_names
-    )
+    frameworks = {"verl", "openrlhf", "verifiers", "swift", "torch", "ray", "trl", "peft", "vllm"}
+    assert not beside & (frameworks | sys.stdlib_module_names)
 
 
 class TestInstalled:
