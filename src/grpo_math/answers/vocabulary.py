@@ -75,7 +75,8 @@ PLAIN_WORDS = {
 # Words of two or three letters that are no products of variables; four letters and more always are a word.
 SHORT_WORDS = frozenset(
     "cm mm km kg mg ml mL ft in mi oz lb lbs hr hrs min mins sec secs mph yd yds day days one two six ten "
-    "for all per sq cup odd yes not non the any usd pts pt men th st nd rd way pen car pie bag box egg cat dog pig cow hen bus am pm".split()
+    "for all per sq cup odd yes not non the any usd pts pt men th st nd rd way pen car pie bag box egg cat dog pig cow hen "
+    "bus am pm".split()
 )
 
 UNIT_LETTERS = frozenset("hmsgL")  # metres, hours, ...: where they can be nothing else
