@@ -188,18 +188,10 @@ class TestVerl:
 class TestOpenRlhf:
     module = by_path()
 
-    @pytest.mark.parametrize(
-        "query",
-        [
-            PROMPT + "work",
-            "<s>" + PROMPT + "work",
-            PROMPT + "work<|endoftext|>",
-            PROMPT + "work</s>",
-            PROMPT + "work<|im_end|>\n",
-        ],
-    )
-    def test_the_prompt_and_the_last_token_are_taken_off(self, query):
-        assert self.module.completion_of(query, PROMPT) == "work"
+    @pytest.mark.parametrize("before", ["", "<s>"])
+    @pytest.mark.parametrize("end", ["", "<|endoftext|>", "</s>", "<|im_end|>\n"])
+    def test_the_prompt_and_the_last_token_are_taken_off(self, before, end):
+        assert self.module.completion_of(before + PROMPT + "work" + end, PROMPT) == "work"
 
     def test_a_prompt_without_its_beginning(self):
         prompt = "A long story. " * 50 + PROMPT
