@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import sys
-from contextlib import redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -22,13 +22,14 @@ from grpo_lab.mirror import open_mirror
 
 HOUR = 3600
 CHECKPOINT = ("adapter_config.json", "adapter_model.safetensors", "optimizer.pt", "rng/0.pth", "trainer_state.json")
-KEPT = {
-    *(f"sft/checkpoint-20/{name}" for name in CHECKPOINT),
+SMALL = {
     "sft/adapter/adapter_model.safetensors",
     "sft/adapter/tokenizer.json",
     "sft_metrics.csv",
     "samples/sft [0].jsonl",  # a name that is a pattern, too
 }
+KEPT = {*SMALL, *(f"sft/checkpoint-20/{name}" for name in CHECKPOINT)}
+COPIED = {*SMALL, "sft/checkpoint-20"}  # a checkpoint is copied as one thing
 SKIPPED = {"wandb/run-1/output.log", "half.json.tmp", ".write-probe"}
 
 
@@ -74,155 +75,167 @@ def in_hub_process(hub_folder, tmp_path_factory):
         yield lambda *work: pool.submit(*work).result()
 
 
-@pytest.fixture(params=["folder", "hub"])
-def kind(request, tmp_path):
-    """A place to mirror to, and a way to call a function that may use it."""
-    if request.param == "folder":
-        return f"{tmp_path}/drive", lambda function, *args: function(*args)
-    return f"hub:ours/{tmp_path.name[-40:]}", request.getfixturevalue("in_hub_process")
+# 1. What one machine makes, the next one finds.
 
 
-# 1. Every kind of mirror.
+def session(where: str, run: Path, times: int = 1) -> list[list[str]]:
+    opened = open_mirror(where, run, "local")
+    return [opened.copy_new() for _ in range(times)]
 
 
-def two_sessions(where: str, first: Path, second: Path) -> tuple[list[list[str]], list[str]]:
-    """What is copied by two calls in one session, and one each in a session elsewhere and one back here; what is said."""
-    with redirect_stdout(StringIO()) as out:
-        opened = open_mirror(where, first, "local")
-        copied = [opened.copy_new(), opened.copy_new()]
-        copied += [open_mirror(where, run, "local").copy_new() for run in (second, first)]
-    return copied, out.getvalue().splitlines()
-
-
-def test_a_fresh_machine_finds_what_the_last_one_made(kind, tmp_path):
-    where, call = kind
-    first, second = make_run(tmp_path / "a" / "mine"), tmp_path / "b" / "mine"
+def test_a_fresh_machine_finds_what_the_last_one_made(tmp_path, capsys):
+    where, first, second = f"{tmp_path}/drive", make_run(tmp_path / "a" / "mine"), tmp_path / "b" / "mine"
     second.mkdir(parents=True)
-    copied, lines = call(two_sessions, where, first, second)
-    assert [sorted(names) for names in copied] == [sorted(KEPT), [], [], []]
+    assert [set(names) for names in session(where, first, times=2)] == [COPIED, set()]
+    assert session(where, second) == session(where, first) == [[]]
     assert contents(second) == {name: text for name, text in contents(first).items() if name in KEPT}
     assert runs.require_adapter(second, "sft") and runs.latest_checkpoint(second / "sft") == second / "sft" / "checkpoint-20"
-    assert [line.split("; ")[-1] for line in lines] == [
-        "there was nothing to restore.",
-        f"{len(KEPT)} files were restored.",
-        "there was nothing to restore.",
+    place = tmp_path / "drive" / "mine"
+    assert capsys.readouterr().out.splitlines() == [
+        f"Run 'mine' is mirrored to {place}; files and checkpoints brought back: {count}." for count in (0, len(COPIED), 0)
     ]
 
 
-def rotate(where: str, run: Path) -> None:
-    """A session that saves checkpoints 40 and 60, keeps the last two, and mislays other files."""
-    opened = open_mirror(where, run, "local")
-    for step, old in ((40, 0), (60, 20)):
-        add_checkpoint(run / "sft", step)
-        shutil.rmtree(run / "sft" / f"checkpoint-{old}", ignore_errors=True)
-        opened.copy_new()
+def test_the_newest_whole_checkpoint_is_kept_and_every_other_file(tmp_path):
+    run, copy = make_run(tmp_path / "mine"), tmp_path / "drive" / "mine"
+    opened = open_mirror(f"{tmp_path}/drive", run, "local")
+    opened.copy_new()
+    add_checkpoint(run / "sft", 40)
+    add_checkpoint(run / "sft", 60, complete=False)
     (run / "sft_metrics.csv").unlink()
     shutil.rmtree(run / "sft" / "adapter")
-    opened.copy_new()
+    assert opened.copy_new() == ["sft/checkpoint-40"]
+    assert {path.name for path in (copy / "sft").iterdir()} == {"adapter", "checkpoint-40"}
+    assert (copy / "sft_metrics.csv").is_file()
+    shutil.rmtree(run / "sft")
+    assert opened.copy_new() == [] and runs.latest_checkpoint(copy / "sft").name == "checkpoint-40"
 
 
-def test_rotated_checkpoints_vanish_and_nothing_else(kind, tmp_path):
-    where, call = kind
-    run, fresh = make_run(tmp_path / "a" / "mine"), tmp_path / "b" / "mine"
-    fresh.mkdir(parents=True)
-    call(rotate, where, run)
-    call(said, where, fresh)
-    assert {path.name for path in (fresh / "sft").iterdir()} == {"adapter", "checkpoint-40", "checkpoint-60"}
-    assert (fresh / "sft_metrics.csv").is_file()
+def test_what_is_deleted_there_is_cut_to_nothing_first(tmp_path, monkeypatch):
+    binned, unlink, rmtree = [], Path.unlink, shutil.rmtree  # what Drive would keep in its bin
 
+    def note(path):
+        files = [file for file in (path, *path.rglob("*")) if file.is_file() and "drive" in file.parts]
+        binned.extend(file for file in files if file.stat().st_size)
 
-def test_a_stage_that_is_wiped_keeps_its_mirrored_checkpoint(tmp_path):
     run = make_run(tmp_path / "mine")
     opened = open_mirror(f"{tmp_path}/drive", run, "local")
     opened.copy_new()
-    shutil.rmtree(run / "sft")
-    opened.copy_new()
-    assert runs.latest_checkpoint(tmp_path / "drive" / "mine" / "sft")
+    write(run / "sft_metrics.csv", "another text")
+    add_checkpoint(run / "sft", 40)
+    monkeypatch.setattr(Path, "unlink", lambda path, **kwargs: (note(path), unlink(path, **kwargs))[1])
+    monkeypatch.setattr(shutil, "rmtree", lambda path, **kwargs: (note(path), rmtree(path, **kwargs))[1])
+    assert opened.copy_new() == ["sft_metrics.csv", "sft/checkpoint-40"]
+    assert binned == [] and (tmp_path / "drive" / "mine" / "sft_metrics.csv").read_text() == "another text"
 
 
-# Which copy wins: the run's, if it is as new, else the mirror's. Ages in hours; a checkpoint is judged by its state.
-VERSIONS = {
-    "a newer local file stays": ("file", 1, 2, "local"),
-    "an older local file is replaced": ("file", 2, 1, "mirror"),
-    "a local file of the same age stays": ("file", 1, 1, "local"),
-    "a newer local checkpoint stays": ("checkpoint", 1, 2, "local"),
-    "a newer local checkpoint stays, older files and all": ("mixed ages", 1, 2, "local"),
-    "an older local checkpoint is replaced": ("checkpoint", 2, 1, "mirror"),
-    "a cut-off local checkpoint is replaced, however new": ("cut off", 1, 2, "mirror"),
+# Which copy of a file wins: the run's, if it is as new, else the mirror's. Ages in hours.
+@pytest.mark.parametrize(("local_age", "mirror_age", "winner"), [(1, 2, "local"), (2, 1, "mirror"), (1, 1, "local")])
+def test_which_copy_of_a_file_wins(tmp_path, local_age, mirror_age, winner):
+    for folder, version, age in ((tmp_path / "mine", "local", local_age), (tmp_path / "drive" / "mine", "mirror", mirror_age)):
+        write(folder / "sft_metrics.csv", version, age * HOUR)
+    said(f"{tmp_path}/drive", tmp_path / "mine")
+    assert (tmp_path / "mine" / "sft_metrics.csv").read_text() == winner
+
+
+# Checkpoints of the run and of the mirror, whole but for those in brackets, and what the next session continues from.
+CHECKPOINTS = {
+    "none here": ((), (), 40, (40, "mirror")),
+    "an older one here": ((20,), (), 40, (40, "mirror")),
+    "the same here": ((40,), (), 40, (40, "local")),
+    "a newer one here": ((60,), (), 40, (60, "local")),
+    "a half of a newer one here": ((20,), (60,), 40, (40, "mirror")),
+    "a half of the same one here": ((), (40,), 40, (40, "mirror")),
 }
 
 
-@pytest.mark.parametrize(("what", "local_age", "mirror_age", "winner"), VERSIONS.values(), ids=VERSIONS)
-def test_which_copy_wins(tmp_path, what, local_age, mirror_age, winner):
-    run, copy = tmp_path / "mine", tmp_path / "drive" / "mine"
-    for folder, version, age in ((run, "local", local_age), (copy, "mirror", mirror_age)):
-        if what == "file":
-            write(folder / "sft_metrics.csv", version, age * HOUR)
-        else:
-            add_checkpoint(folder / "sft", 20, version, age * HOUR, complete=what != "cut off" or folder == copy)
-    if what == "mixed ages":
-        write(run / "sft" / "checkpoint-20" / "optimizer.pt", "local", 3 * HOUR)
+@pytest.mark.parametrize(("whole", "halves", "mirrored", "expected"), CHECKPOINTS.values(), ids=CHECKPOINTS)
+def test_which_checkpoint_wins(tmp_path, whole, halves, mirrored, expected):
+    run = tmp_path / "mine"
+    run.mkdir()
+    add_checkpoint(tmp_path / "drive" / "mine" / "sft", mirrored, "mirror")
+    for step in (*whole, *halves):
+        add_checkpoint(run / "sft", step, "local", age=HOUR, complete=step in whole)
     said(f"{tmp_path}/drive", run)
-    assert contents(run) and all(winner in text for text in contents(run).values()), contents(run)
+    newest, (step, version) = runs.latest_checkpoint(run / "sft"), expected
+    assert newest.name == f"checkpoint-{step}"
+    assert contents(newest) == {name: json.dumps([name, step, version]) for name in CHECKPOINT}
+    # The trainer deletes the folder that changed first, so what it goes on from must have changed last.
+    assert max(newest.parent.glob("checkpoint-*"), key=lambda path: path.stat().st_mtime_ns) == newest or halves
 
 
 # 2. Copies that fail or are cut off.
 
 
-def failing_copies(after: int, error: BaseException):
-    """Copying writes a half of the file number `after` (from 0), then raises."""
+class Killed(BaseException):
+    """The machine is gone: nothing that is cleaned up afterwards would be."""
+
+
+def killed_at(call: int):
+    """Every change of a file system that the mirror makes is counted; the one number `call` (from 0) does not happen."""
+    left = [call]
+
+    def counted(real):
+        def change(*args, **kwargs):
+            left[0] -= 1
+            if left[0] < 0:
+                if real is shutil.copyfile:
+                    Path(args[1]).write_text("half")
+                raise Killed
+            return real(*args, **kwargs)
+
+        return change
+
+    places = [(shutil, "copyfile"), (shutil, "rmtree"), (os, "truncate"), (Path, "rename"), (Path, "unlink")]
+    stack = ExitStack()
+    for owner, name in places:
+        stack.enter_context(mock.patch.object(owner, name, counted(getattr(owner, name))))
+    return stack
+
+
+@pytest.mark.parametrize("direction", ["copy", "restore"])
+@pytest.mark.parametrize("call", range(40))
+def test_a_kill_leaves_no_half_and_loses_nothing(tmp_path, call, direction):
+    # The target has an older checkpoint-20, an older checkpoint-40 and an older metrics file.
+    run, copy = tmp_path / "mine", tmp_path / "drive" / "mine"
+    source, target = (run, copy) if direction == "copy" else (copy, run)
+    for folder, version, age in ((target, "old", 2 * HOUR), (source, "new", HOUR)):
+        write(folder / "sft_metrics.csv", f"{version} metrics", age)
+        add_checkpoint(folder / "sft", 20 if folder is target else 40, version, age)
+    if direction == "copy":
+        add_checkpoint(target / "sft", 40, "old", 2 * HOUR)  # of an earlier attempt
+        shutil.rmtree(target / "sft" / "checkpoint-20")
+    try:
+        with killed_at(call):
+            open_mirror(f"{tmp_path}/drive", run, "local").copy_new()
+    except Killed:
+        pass
+    newest = runs.latest_checkpoint(target / "sft")
+    if newest:
+        versions = [{json.dumps([name, int(newest.name[11:]), version]) for name in CHECKPOINT} for version in ("old", "new")]
+        assert set(contents(newest).values()) in versions, "a mixture, or a half"
+    said(f"{tmp_path}/drive", fresh := tmp_path / "fresh" / "mine")  # the next machine
+    if direction == "copy":
+        assert (fresh / "sft_metrics.csv").read_text() in ("old metrics", "new metrics")
+        assert runs.latest_checkpoint(fresh / "sft").name == "checkpoint-40"
+    open_mirror(f"{tmp_path}/drive", run, "local").copy_new()  # the next session here brings both sides up to date
+    assert (copy / "sft_metrics.csv").read_text() == (run / "sft_metrics.csv").read_text() == "new metrics"
+    assert contents(copy / "sft" / "checkpoint-40") == contents(run / "sft" / "checkpoint-40")
+    assert not list(copy.rglob("*.tmp")) and [path.name for path in (copy / "sft").iterdir()] == ["checkpoint-40"]
+
+
+def failing_copies(after: int):
+    """The disk is full when the file number `after` (from 0) is half copied."""
     real, left = shutil.copyfile, [after]
 
     def copyfile(source, target):
         left[0] -= 1
         if left[0] < 0:
             Path(target).write_text(Path(source).read_text()[:3])
-            raise error
+            raise OSError(errno.ENOSPC, "No space left on device")
         return real(source, target)
 
     return mock.patch.object(shutil, "copyfile", copyfile)
-
-
-@pytest.mark.parametrize("direction", ["copy", "restore"])
-@pytest.mark.parametrize("after", range(10))
-def test_a_killed_copy_leaves_no_half_checkpoint(tmp_path, after, direction):
-    # The target has an older checkpoint-40 and gets a newer one and checkpoint-60: no mixture of the two may look complete.
-    run, copy = tmp_path / "mine", tmp_path / "drive" / "mine"
-    source, target = (run, copy) if direction == "copy" else (copy, run)
-    add_checkpoint(target / "sft", 40, "old", 2 * HOUR)
-    add_checkpoint(source / "sft", 40, "new", HOUR)
-    add_checkpoint(source / "sft", 60, "new", HOUR)
-    with failing_copies(after, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
-        open_mirror(f"{tmp_path}/drive", run, "local").copy_new()
-    for step in (40, 60):
-        checkpoint = target / "sft" / f"checkpoint-{step}"
-        whole = {name: json.dumps([name, step, "new"]) for name in CHECKPOINT}
-        if runs.latest_checkpoint(target / "sft") == checkpoint:
-            assert contents(checkpoint) == whole
-    assert (runs.latest_checkpoint(target / "sft") is not None) == (after >= 5)
-    said(f"{tmp_path}/drive", run)
-    open_mirror(f"{tmp_path}/drive", run, "local").copy_new()  # the next session brings both sides up to date
-    assert contents(run) == contents(copy) and runs.latest_checkpoint(target / "sft").name == "checkpoint-60"
-
-
-def test_a_checkpoint_that_changes_in_one_file_is_whole_again(tmp_path):
-    run, copy = make_run(tmp_path / "mine"), tmp_path / "drive" / "mine"
-    opened = open_mirror(f"{tmp_path}/drive", run, "local")
-    opened.copy_new()
-    write(run / "sft" / "checkpoint-20" / "optimizer.pt", "another")
-    with failing_copies(1, OSError("the state cannot be copied")):
-        opened.copy_new()
-    assert runs.latest_checkpoint(copy / "sft") is None
-    assert opened.copy_new() == ["sft/checkpoint-20/trainer_state.json"] and runs.latest_checkpoint(copy / "sft")
-
-
-def test_checkpoints_come_back_in_the_order_of_their_steps(tmp_path):
-    # The trainer deletes the folder that changed first, so the newest must be written last.
-    for step in (10, 9):
-        add_checkpoint(tmp_path / "drive" / "mine" / "sft", step)
-    said(f"{tmp_path}/drive", tmp_path / "mine")
-    names = sorted((tmp_path / "mine" / "sft").iterdir(), key=lambda path: path.stat().st_mtime_ns)
-    assert [path.name for path in names] == ["checkpoint-9", "checkpoint-10"]
 
 
 def test_a_full_drive_is_said_once_and_training_goes_on(tmp_path, capsys):
@@ -230,45 +243,29 @@ def test_a_full_drive_is_said_once_and_training_goes_on(tmp_path, capsys):
     opened = open_mirror(f"{tmp_path}/drive", run, "local")
     opened.copy_new()
     add_checkpoint(run / "sft", 40)
+    write(run / "sft_metrics.csv", "longer than before")
     capsys.readouterr()
-    with failing_copies(1, OSError(errno.ENOSPC, "No space left on device")):
-        assert opened.copy_new() == ["sft/checkpoint-40/adapter_config.json"]
+    with failing_copies(after=2):
+        assert opened.copy_new() == ["sft_metrics.csv"]
+    with failing_copies(after=0):
         assert opened.copy_new() == []
     assert capsys.readouterr().out == (
-        f"Mirroring to {copy} failed at copying sft/checkpoint-40/optimizer.pt (No space left on device): training goes on and "
-        "the next checkpoint tries again, but until then what is new lies in results/mine only; free some space there (on Drive, "
-        "empty the bin too).\n"
+        f"Mirroring to {copy} failed (No space left on device): training goes on and the next checkpoint tries again, but until "
+        "then what is new lies in results/mine only; free some space there (on Drive, empty the bin too).\n"
     )
     assert runs.latest_checkpoint(copy / "sft").name == "checkpoint-20" and not list(copy.rglob("*.tmp"))
-    assert len(opened.copy_new()) == 4 and runs.latest_checkpoint(copy / "sft").name == "checkpoint-40"
+    assert opened.copy_new() == ["sft/checkpoint-40"] and runs.latest_checkpoint(copy / "sft").name == "checkpoint-40"
     assert capsys.readouterr().out == f"Mirroring to {copy} works again.\n"
 
 
-def test_rotation_makes_room_on_a_full_drive(tmp_path):
-    run, copy = make_run(tmp_path / "mine"), tmp_path / "drive" / "mine"
+def test_a_file_that_vanishes_while_it_is_looked_at_stops_no_training(tmp_path, monkeypatch, capsys):
+    run = make_run(tmp_path / "mine")
     opened = open_mirror(f"{tmp_path}/drive", run, "local")
-    add_checkpoint(run / "sft", 40)
-    opened.copy_new()
-    add_checkpoint(run / "sft", 60)
-    shutil.rmtree(run / "sft" / "checkpoint-20")
-    with failing_copies(0, OSError(errno.ENOSPC, "No space left on device")):
-        opened.copy_new()
-    assert not (copy / "sft" / "checkpoint-20").exists()
-    assert runs.latest_checkpoint(copy / "sft").name == "checkpoint-40"
-
-
-def copy_with(error: Exception, where: str, run: Path) -> str:
-    opened = open_mirror(where, run, "local")
-    with redirect_stdout(StringIO()) as out, mock.patch.object(HfApi, "create_commit", side_effect=error):
-        assert opened.copy_new() == opened.copy_new() == []
-    assert opened.copy_new()
-    return out.getvalue()
-
-
-@pytest.mark.parametrize("error", [httpx.ConnectError("No route to the hub"), RuntimeError("No route to the hub")])
-def test_a_lost_network_is_said_once(in_hub_process, tmp_path, error):
-    lines = in_hub_process(copy_with, error, "hub:ours/lost", make_run(tmp_path / type(error).__name__)).splitlines()
-    assert len(lines) == 1 and "(No route to the hub): training goes on" in lines[0], lines
+    with monkeypatch.context() as patch:
+        patch.setattr(mirror, "_scan", mock.Mock(side_effect=FileNotFoundError(errno.ENOENT, "No such file", "x.db-journal")))
+        assert opened.copy_new() == []
+    assert "failed (No such file): training goes on" in capsys.readouterr().out
+    assert set(opened.copy_new()) == COPIED
 
 
 # 3. Each host's own place.
@@ -321,7 +318,7 @@ def test_kaggle_mirrors_to_its_output_and_reads_earlier_ones(tmp_path, monkeypat
     opened = open_mirror("auto", second, "kaggle")
     assert set(contents(second)) == KEPT and runs.latest_checkpoint(second / "sft").name == "checkpoint-20"
     assert opened.place == str(tmp_path / "working" / "grpo-math-runs" / "tiny")
-    assert set(opened.copy_new()) == KEPT  # so that this notebook's output alone is enough for the next
+    assert set(opened.copy_new()) == COPIED  # so that this notebook's output alone is enough for the next
 
 
 @pytest.mark.parametrize(("where", "host"), [("auto", "local"), ("none", "local"), ("none", "colab"), ("none", "kaggle")])
@@ -334,24 +331,56 @@ def test_nowhere(tmp_path, where, host, capsys):
 # 4. The hub.
 
 
+def copy_with(error: Exception, where: str, run: Path) -> str:
+    opened = open_mirror(where, run, "local")
+    with redirect_stdout(StringIO()) as out, mock.patch.object(HfApi, "upload_folder", side_effect=error):
+        assert opened.copy_new() == opened.copy_new() == []
+    with redirect_stdout(out):
+        assert opened.copy_new()
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError("No route to the hub"), RuntimeError("No route to the hub")])
+def test_a_lost_network_is_said_once(in_hub_process, tmp_path, error):
+    lines = in_hub_process(copy_with, error, "hub:ours/lost", make_run(tmp_path / type(error).__name__)).splitlines()
+    assert len(lines) == 2 and "(No route to the hub): training goes on" in lines[0] and lines[1].endswith("works again."), lines
+
+
 def test_a_hub_mirror_is_private_and_keeps_runs_apart(in_hub_process, hub_folder, tmp_path):
     for name in ("one", "two"):
-        (tmp_path / "fresh" / name).mkdir(parents=True)
-        in_hub_process(two_sessions, "hub:ours/runs", make_run(tmp_path / name), tmp_path / "fresh" / name)
+        run, fresh = make_run(tmp_path / name), tmp_path / "fresh" / name
+        fresh.mkdir(parents=True)
+        copied = in_hub_process(session, "hub:ours/runs", run, 2)
+        assert [set(names) for names in copied] == [SMALL, set()], "its checkpoints are the trainer's to push"
+        assert in_hub_process(session, "hub:ours/runs", fresh) == [[]]
+        assert contents(fresh) == {name: text for name, text in contents(run).items() if name in SMALL}
     assert {path.name for path in (hub_folder / "models" / "ours" / "runs").iterdir()} == {".private", "one", "two"}
     assert "mirrored to the private hub repository ours/runs" in in_hub_process(said, "hub:ours/runs", tmp_path / "one")
-    (hub_folder / "models" / "ours" / "open").mkdir()
-    assert "mirrored to the PUBLIC hub repository ours/open" in in_hub_process(said, "hub:ours/open", tmp_path / "one")
 
 
-def test_names_that_lead_out_of_the_run_are_passed_over(in_hub_process, hub_folder, tmp_path):
-    for name in ("../outside.txt", "/tmp/outside.txt", "inside.txt"):
-        write(hub_folder / "models" / "ours" / "odd" / "mine" / Path(name).name, "text")
-    manifest = {name: [4, 1.0] for name in ("../outside.txt", "/tmp/outside.txt", "inside.txt")}
-    write(hub_folder / "models" / "ours" / "odd" / "mine" / "mirror.json", json.dumps(manifest))
-    (tmp_path / "mine").mkdir()
-    assert "1 file was restored" in in_hub_process(said, "hub:ours/odd", tmp_path / "mine")
-    assert set(contents(tmp_path)) == {"mine/inside.txt"}
+def test_what_a_run_has_is_not_replaced_from_the_hub(in_hub_process, tmp_path):
+    in_hub_process(session, "hub:ours/other", make_run(tmp_path / "mine"))
+    write(tmp_path / "b" / "mine" / "sft_metrics.csv", "of this machine")
+    assert "brought back: 3." in in_hub_process(said, "hub:ours/other", tmp_path / "b" / "mine")
+    assert (tmp_path / "b" / "mine" / "sft_metrics.csv").read_text() == "of this machine"
+
+
+@pytest.mark.parametrize("name", ["open", "open-mine-grpo"])
+def test_a_public_repository_is_refused(in_hub_process, hub_folder, tmp_path, name):
+    (hub_folder / "models" / "ours" / name).mkdir()
+    with pytest.raises(ValueError, match=f"The hub repository ours/{name} is public: make it private, or choose another MIRROR"):
+        in_hub_process(said, "hub:ours/open", make_run(tmp_path / "mine"))
+    (hub_folder / "models" / "ours" / name).rmdir()
+
+
+def test_a_run_whose_name_makes_no_repository(in_hub_process, tmp_path):
+    with pytest.raises(ValueError, match="Cannot have -- or .. in repo_id: 'ours/odd-a--b-priming'"):
+        in_hub_process(said, "hub:ours/odd", make_run(tmp_path / "a--b"))
+
+
+@pytest.mark.parametrize(("where", "arguments"), [("none", {}), ("{folder}/drive", {})])
+def test_only_the_hub_is_pushed_to_by_the_trainer(tmp_path, where, arguments):
+    assert open_mirror(where.format(folder=tmp_path), tmp_path / "mine", "local").trainer_args("sft") == arguments
 
 
 def check_access(repo: str) -> None:
