@@ -40,10 +40,10 @@ def test_the_seeds_table_is_what_the_verdicts_give():
 
 
 def rounded(summary: object) -> object:
-    """The numbers to 12 digits: the last ones are another library's version or another processor."""
+    """The numbers to 9 digits: the last ones are another library's version or another processor."""
     if isinstance(summary, dict):
         return {name: rounded(value) for name, value in summary.items()}
-    return float(f"{summary:.12g}") if isinstance(summary, float) else summary
+    return float(f"{summary:.9g}") if isinstance(summary, float) else summary
 
 
 def test_the_summary_is_what_the_samples_give():
