@@ -53,6 +53,7 @@ seeds: setup  ## Train and measure five seeds, with and without unanswerable pro
 reference: setup  ## Run the notebooks into results/tiny/, afresh, and keep their outputs in notebooks/ and the README
 	rm -rf results/tiny
 	$(BIN)/python scripts/run_notebooks.py --run tiny --keep
+	$(BIN)/python scripts/report.py --run tiny --keep
 
 tiny-base: setup  ## Pretrain the tiny base again (data/tiny-base)
 	$(BIN)/python scripts/pretrain_tiny.py --out data/tiny-base

@@ -1,12 +1,12 @@
 r"""The rewards in other trainers, each in its own call form. TRL and Unsloth need none of this: theirs is our own.
 
-| trainer, as read from | what to write | gold answer |
+| read from | what to write | gold answer |
 | --- | --- | --- |
 | verl 0.9.1 | `reward.custom_reward_function.path=pkg://grpo_math.adapters` | `reward_model.ground_truth` |
-| OpenRLHF 0.11.2 | `--reward.remote_url FILE --data.label_key answer` | the column of `--data.label_key` |
-| verifiers 0.4.0 | `grpo_math = { fn = "grpo_math.adapters:reward" }` under `[env.taskset.task.rewards]` | the task's field `answer` |
-| verifiers 0.1.14 | `vf.Rubric(funcs=rubric_functions())` | the column `answer` |
-| ms-swift 4.6.0 | `--external_plugins FILE --reward_funcs grpo_math_correctness grpo_math_exact_format ...` | the column `solution` |
+| OpenRLHF 0.11.2 | `--reward.remote_url FILE --data.label_key answer` | column of `--data.label_key` |
+| verifiers 0.4.0 | `grpo_math = { fn = "grpo_math.adapters:reward" }` in `[env.taskset.task.rewards]` | the task's `answer` |
+| verifiers 0.1.14 | `vf.Rubric(funcs=rubric_functions())` | column `answer` |
+| ms-swift 4.6.0 | `--external_plugins FILE --reward_funcs grpo_math_correctness grpo_math_exact_format ...` | column `solution` |
 
 FILE is this file. It imports no trainer and no torch by itself. As they stand, all take the form "boxed" and the set "sound" (see
 `rewards.reward_set`). For another form, verl takes `+reward.custom_reward_function.reward_kwargs.format=tags` (and
@@ -15,8 +15,8 @@ FILE is this file. It imports no trainer and no torch by itself. As they stand, 
     from grpo_math.adapters import make_reward_func      # verifiers: make_reward; ms-swift: register("tags", "graded")
     reward_func = make_reward_func("tags", "graded")     # verifiers: reward = make_reward("tags", "graded")
 
-Instead of a set's name, `rewards` may be a list of functions of `grpo_math.rewards` (not for verl). A name of a format or set that
-does not exist raises ValueError when the function is made.
+Instead of a set's name, `rewards` may be a list of functions of `grpo_math.rewards` (not for verl). A name of a format or set
+that does not exist raises ValueError when the function is made.
 """
 
 import logging

@@ -74,27 +74,18 @@ class ReasoningFormat:
         return Parsed(reasoning or None, answer or None, exact)
 
     def _parse_boxed(self, text: str) -> Parsed:
-        span = _only_box(text, text.rfind("</think>") + 1)  # a box in a thinking block is working
-        if span is None:
+        boxes = _BOX.finditer(text, text.rfind("</think>") + 1)  # a box in a thinking block is working
+        box = next(boxes, None)
+        if box is None or next(boxes, None) is not None:
             return Parsed(None, None, False)
-        opening, start, end = span
-        reasoning, answer = text[:opening].strip(), text[start:end].strip()
-        exact = bool(reasoning and answer and _AFTER_BOX.fullmatch(text, end + 1))
-        return Parsed(reasoning or None, answer or None, exact)
-
-
-def _only_box(text: str, begin: int) -> tuple[int, int, int] | None:
-    """Where the only box from `begin` on opens, and where its content starts and ends."""
-    boxes = _BOX.finditer(text, begin)
-    box = next(boxes, None)
-    if box is None or next(boxes, None) is not None:
-        return None
-    depth = 1
-    for brace in _BRACE.finditer(text, box.end(), box.end() + _MAX_BOX):
-        depth += {"{": 1, "}": -1}.get(brace.group(), 0)
-        if depth == 0:
-            return box.start(), box.end(), brace.start()
-    return None
+        depth = 1
+        for brace in _BRACE.finditer(text, box.end(), box.end() + _MAX_BOX):
+            depth += {"{": 1, "}": -1}.get(brace.group(), 0)
+            if depth == 0:
+                reasoning, answer = text[: box.start()].strip(), text[box.end() : brace.start()].strip()
+                exact = bool(reasoning and answer and _AFTER_BOX.fullmatch(text, brace.end()))
+                return Parsed(reasoning or None, answer or None, exact)
+        return Parsed(None, None, False)
 
 
 FORMATS: dict[str, ReasoningFormat] = {

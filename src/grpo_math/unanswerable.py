@@ -44,7 +44,8 @@ def make_twin(question: str, solution: str) -> str | None:
         return None
     needed = needed_numbers(solution)
     twins = [twin for match in _QUANTITY.finditer(question) if (twin := _without(question, match, needed))]
-    return twins[_draw(question, len(twins))] if twins else None
+    drawn = int(hashlib.sha256(question.encode()).hexdigest(), 16)
+    return twins[drawn % len(twins)] if twins else None
 
 
 def needed_numbers(solution: str) -> set[Fraction]:
@@ -66,19 +67,14 @@ def _without(question: str, match: re.Match, needed: set[Fraction]) -> str | Non
     """The question without the quantity at `match`, None where that is not needed or is still known."""
     dollars, number, percent = match.groups()
     value = Fraction(number.replace(",", ""))
-    if value not in needed or value in CONSTANTS or _counts_nothing(question, match):
+    if value not in needed or value in CONSTANTS:
+        return None
+    name = question[max(0, match.start() - 12) : match.start()]
+    year = question[max(0, match.start() - 6) : match.end()]
+    if _NAMED.search(name) or _YEAR.search(year) or _NAMING.match(question, match.end()):  # it counts nothing
         return None
     vague = VAGUE + " dollars" * bool(dollars) + " percent" * bool(percent)
     before = question[: match.start()]
     vague = vague.capitalize() if re.search(r"(?:^|[.!?]\s{1,9})$", before[-10:]) else vague
     twin = before + vague + question[match.end() :]
     return None if value in grounded_numbers(twin) else twin
-
-
-def _counts_nothing(question: str, match: re.Match) -> bool:
-    before, named = question[max(0, match.start() - 12) : match.start()], question[max(0, match.start() - 6) : match.end()]
-    return bool(_NAMED.search(before) or _YEAR.search(named) or _NAMING.match(question, match.end()))
-
-
-def _draw(text: str, choices: int) -> int:
-    return int(hashlib.sha256(text.encode()).hexdigest(), 16) % choices

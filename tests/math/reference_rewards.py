@@ -1,23 +1,19 @@
 """Values of a well known public notebook (Unsloth's for Qwen3-4B-Base), to compare ours with: do not train with them.
 
 What is reproduced is what each part pays, and its order of checks; parsing and extraction are ours. Known to be unsound: text is
-compared first, so an answer in another notation earns less than one that is off by one; a ratio ignores what lies around gold 0;
-the first number in an answer counts, wherever it stands.
+compared first, so an answer in another notation earns less than one that is off by one.
 """
 
-import re
 from dataclasses import dataclass
 
 from grpo_math.formats import ReasoningFormat
 from grpo_math.rewards import approximate_format, exact_format
 from grpo_math.rewards.answer import AnswerReward
 
-_NUMBER = re.compile(r"-?[\d.,]+")
-
 
 def reference_set(fmt: ReasoningFormat) -> list:
-    """Exact form 3, each tag 0.5 or -1, and the two functions below. For a format with tags."""
-    return [exact_format(fmt, 3.0), approximate_format(fmt, 1.5, 3.0), answer_bands(fmt), first_number(fmt)]
+    """Exact form 3, each tag 0.5 or -1, and the answer in bands. For a format with tags."""
+    return [exact_format(fmt, 3.0), approximate_format(fmt, 1.5, 3.0), answer_bands(fmt)]
 
 
 @dataclass(frozen=True)
@@ -49,25 +45,6 @@ class answer_bands(AnswerReward):
             return -4.5
         ratio = value / wanted
         return 2.0 if 0.9 <= ratio <= 1.1 else 1.5 if 0.8 <= ratio <= 1.2 else -2.5
-
-
-@dataclass(frozen=True)
-class first_number(AnswerReward):
-    """3.5 where the first number in the answer equals the gold, else -1.5; -2.5 for no number, 0 where one cannot be read."""
-
-    reward: float = 3.5
-
-    def bounds(self) -> tuple[float, float]:
-        return -2.5, self.reward
-
-    def pay(self, given: str, gold: str, right: bool) -> float:
-        found = _NUMBER.search(given)
-        if not found:
-            return -2.5
-        value, wanted = _float(found.group().replace(",", "")), _float(gold)
-        if value is None or wanted is None:
-            return 0.0
-        return self.reward if value == wanted else -1.5
 
 
 def _float(text: str) -> float | None:

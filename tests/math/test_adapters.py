@@ -188,18 +188,10 @@ class TestVerl:
 class TestOpenRlhf:
     module = by_path()
 
-    @pytest.mark.parametrize(
-        "query",
-        [
-            PROMPT + "work",
-            "<s>" + PROMPT + "work",
-            PROMPT + "work<|endoftext|>",
-            PROMPT + "work</s>",
-            PROMPT + "work<|im_end|>\n",
-        ],
-    )
-    def test_the_prompt_and_the_last_token_are_taken_off(self, query):
-        assert self.module.completion_of(query, PROMPT) == "work"
+    @pytest.mark.parametrize("before", ["", "<s>"])
+    @pytest.mark.parametrize("end", ["", "<|endoftext|>", "</s>", "<|im_end|>\n"])
+    def test_the_prompt_and_the_last_token_are_taken_off(self, before, end):
+        assert self.module.completion_of(before + PROMPT + "work" + end, PROMPT) == "work"
 
     def test_a_prompt_without_its_beginning(self):
         prompt = "A long story. " * 50 + PROMPT
@@ -271,10 +263,8 @@ def test_no_file_hides_a_framework():
     """ms-swift puts the folder of a plugin first on sys.path, and processes that it starts have it there too."""
     beside = {path.stem for path in FILE.parent.iterdir()}
     assert "adapters" in beside
-    assert (
-        not beside & {"verl", "openrlhf", "verifiers", "swift", "torch", "ray", "trl", "peft", "vllm"}
-        | beside & sys.stdlib_module_names
-    )
+    frameworks = {"verl", "openrlhf", "verifiers", "swift", "torch", "ray", "trl", "peft", "vllm"}
+    assert not beside & (frameworks | sys.stdlib_module_names)
 
 
 class TestInstalled:
@@ -300,6 +290,8 @@ class TestInstalled:
 
     def test_verifiers_task(self):
         vf = pytest.importorskip("verifiers.v1", reason="verifiers 0.4 is not installed")
+        if not hasattr(vf, "TaskData"):
+            pytest.skip("verifiers is older than 0.4")
 
         class Data(vf.TaskData):
             answer: str

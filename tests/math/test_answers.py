@@ -1,7 +1,6 @@
 """answers: verdicts by table, and properties over every notation of a number and over any text."""
 
 import doctest
-import time
 from fractions import Fraction
 
 import pytest
@@ -215,17 +214,8 @@ def notations(value: Fraction) -> list[str]:
         f"{n} / {d} apples",
     ]
     if d == 1:
-        ways += [
-            str(n),
-            f"{n:,}",
-            f"{n}.0",
-            f"{n}.",
-            f"{n} apples",
-            f"${n}",
-            f"\\text{{{n}}}",
-            f"{n}e0",
-            str(n).replace("-", "\u2212"),
-        ]
+        ways += [str(n), f"{n:,}", f"{n}.0", f"{n}.", f"{n} apples", f"${n}", f"\\text{{{n}}}", f"{n}e0"]
+        ways.append(str(n).replace("-", "\u2212"))
     return ways
 
 
@@ -240,38 +230,8 @@ def test_every_notation_of_a_number_is_equal_and_of_no_other(value, other):
             assert is_equivalent(way, gold) is (value == other), (way, gold)
 
 
-pieces = st.sampled_from(
-    [
-        "\\boxed{",
-        "}",
-        "{",
-        "$",
-        "\\frac",
-        "\\text{",
-        "1",
-        "23",
-        ",",
-        ".",
-        "/",
-        "-",
-        "=",
-        "x",
-        " ",
-        "\n",
-        "\\",
-        "e9",
-        "<SOLUTION>",
-        "</think>",
-        "answer is",
-        "####",
-        "**",
-        "A:",
-        "^",
-        "\u0661",
-        "½",
-        "or",
-    ]
-)
+MARKS = ["\\boxed{", "\\frac", "\\text{", "e9", "<SOLUTION>", "</think>", "answer is", "####", "**", "A:", "or", "23"]
+pieces = st.sampled_from([*"{}$1,./-=x \n\\^\u0661½", *MARKS])
 texts = st.lists(pieces | st.text(max_size=4), max_size=14).map("".join)
 
 
@@ -314,41 +274,6 @@ def test_a_completion_read_once_is_read_as_by_the_separate_calls(text, gold):
 def test_any_text_is_read_once_as_by_the_separate_calls(text, gold):
     for fmt in FORMATS.values():
         assert read_completion(text, gold, fmt) == read_separately(text, gold, fmt), fmt.name
-
-
-HUGE = {
-    "digits": "7" * 1_000_000,
-    "prose": "the answer is what it is. " * 40_000,
-    "open boxes": "\\boxed{" * 100_000,
-    "nested boxes": "\\boxed{" * 50_000 + "}" * 50_000,
-    "nested boxes within the cap": "\\boxed{" * 490 + "}" * 490,
-    "nested text within the cap": "\\text{" * 560 + "}" * 560,
-    "braces": "{" * 1_000_000,
-    "spaces": "1" + " " * 1_000_000 + "2",
-    "spaces within the cap": "1" + " " * 3990 + "2",
-    "lines": "\n" * 1_000_000 + "A",
-    "commas": "1," * 500_000,
-    "commas within the cap": "1,000" + ",000" * 990 + "x",
-    "stars": "*" * 1_000_000,
-    "answers": "answer" * 160_000,
-    "tags": "<SOLUTION>" * 100_000,
-    "openers": "<" * 1_000_000,
-    "words": "5 " + "ab " * 1300,
-    "fracs": "\\frac{1}" * 480,
-    "tower": "9^{9^{9^9}}",
-    "exponent": "1e999999999999",
-}
-
-
-@pytest.mark.parametrize("text", HUGE.values(), ids=HUGE)
-def test_work_is_bounded(text):
-    start = time.process_time()
-    for fmt in (None, *FORMATS.values()):
-        is_correct(text, "42", fmt)
-    is_equivalent(text, "42")
-    is_equivalent("42", text)
-    is_equivalent(text, text)
-    assert time.process_time() - start < 2
 
 
 def test_examples_in_docstrings():

@@ -184,6 +184,12 @@ TEXTS = {
     "texts": (r"\text{" * 100_000, "3", False, False),
     "environments": (r"\begin{pmatrix}" * 50_000, "3", False, False),
     "ampersands": ("&" * 500_000, "3", False, False),
+    "nested boxes within the cap": (nested(r"\boxed{", "", "}", 490), "3", False, False),
+    "nested text within the cap": (nested(r"\text{", "", "}", 560), "3", False, False),
+    "spaces within the cap": ("1" + " " * 3990 + "2", "3", False, False),
+    "commas within the cap": ("1,000" + ",000" * 990 + "x", "3", False, False),
+    "words within the cap": ("5 " + "ab " * 1300, "3", False, False),
+    "fractions within the cap": (r"\frac{1}" * 480, "3", False, False),
 }
 
 

@@ -22,25 +22,7 @@ from grpo_math.formats import (
 )
 
 TAGS, XML, BOXED = (FORMATS[name] for name in ("tags", "xml", "boxed"))
-AWKWARD = (
-    "\\",
-    "'",
-    '"',
-    "{{",
-    "}}",
-    "{%",
-    "%}",
-    "{#",
-    "\n",
-    "\r\n",
-    "\\boxed{1}",
-    "\\n",
-    "\\u0041",
-    "<|im_end|>",
-    "é",
-    "😀",
-    "a",
-)
+AWKWARD = [*"\\'\"\naé😀", "{{", "}}", "{%", "%}", "{#", "\r\n", "\\boxed{1}", "\\n", "\\u0041", "<|im_end|>"]
 texts = st.lists(st.sampled_from(AWKWARD) | st.text(max_size=5), max_size=8).map("".join)
 tags = [tag for f in FORMATS.values() for tag in (f.reasoning_start, f.reasoning_end, f.answer_start, f.answer_end)]
 marks = st.sampled_from((*tags, "</think>", "\\{", "{", "}", "$", ".", "\n", "7", "x"))
@@ -56,6 +38,7 @@ def turn(role: str, content: str) -> dict:
     return {"role": role, "content": content}
 
 
+START = TAGS.reasoning_start
 # case: (format, completion, reasoning, answer, exact)
 PARSED = {
     "exact": (TAGS, "6*7=42<end_working_out><SOLUTION>42</SOLUTION>", "6*7=42", "42", True),
@@ -63,20 +46,8 @@ PARSED = {
     "white space and lines": (TAGS, "\na\nb\n<end_working_out>\n\n<SOLUTION>\n42\n</SOLUTION>\n", "a\nb", "42", True),
     "text after the end": (TAGS, "w<end_working_out><SOLUTION>42</SOLUTION>\nBye", "w", "42", False),
     "text between": (TAGS, "w<end_working_out>so<SOLUTION>42</SOLUTION>", "w", "42", False),
-    "opening tag later on": (
-        TAGS,
-        "w<start_working_out>w<end_working_out><SOLUTION>42</SOLUTION>",
-        "w<start_working_out>w",
-        "42",
-        False,
-    ),
-    "opening tag twice": (
-        TAGS,
-        2 * TAGS.reasoning_start + "w<end_working_out><SOLUTION>42</SOLUTION>",
-        "<start_working_out>w",
-        "42",
-        False,
-    ),
+    "opening tag later on": (TAGS, f"w{START}w<end_working_out><SOLUTION>42</SOLUTION>", f"w{START}w", "42", False),
+    "opening tag twice": (TAGS, f"{START}{START}w<end_working_out><SOLUTION>42</SOLUTION>", f"{START}w", "42", False),
     "no working": (TAGS, " <end_working_out><SOLUTION>42</SOLUTION>", None, "42", False),
     "empty answer": (TAGS, "w<end_working_out><SOLUTION> </SOLUTION>", "w", None, False),
     "working not closed": (TAGS, "w<SOLUTION>42</SOLUTION>", None, "42", False),
@@ -188,11 +159,8 @@ def test_the_few_shot_prompt_shows_right_answers_and_ends_with_the_question():
         assert problem in prompt and is_correct(f"{reasoning} The answer is {answer}.", answer)
 
 
-def test_the_question_prompt_is_the_chat_without_a_system_turn():
+def test_prompts_of_the_question_alone():
     assert question_prompt("6 * 7?") == "<|im_start|>user\n6 * 7?<|im_end|>\n<|im_start|>assistant\n"
-
-
-def test_the_plain_prompt():
     assert plain_prompt("6 * 7?") == "Problem: 6 * 7?\nSolution:\n"
 
 

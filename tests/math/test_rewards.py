@@ -159,9 +159,9 @@ def test_what_a_function_pays(case):
 def test_the_reference_pays_off_by_one_more_than_another_notation_and_ours_does_not():
     off_by_one, other_notation = tags("21"), tags("$22$")
     reference, sound = reference_set(TAGS), rewards.reward_set(TAGS)
-    assert total(reference, off_by_one) == 5.0 > total(reference, other_notation) == 3.5
+    assert total(reference, off_by_one) == 6.5 > total(reference, other_notation) == 0.0
     assert total(sound, off_by_one) == 1.5 < total(sound, other_notation) == 4.5
-    assert rewards.margin(reference) == -20.0 and rewards.margin(sound) == 1.0
+    assert rewards.margin(reference) == -14.0 and rewards.margin(sound) == 1.0
 
 
 def test_unknown_sets_are_refused():
@@ -379,15 +379,6 @@ def test_a_right_answer_earns_more_than_any_wrong_one_by_the_margin(data, fmt):
     wrong = {text: sum_ for text, sum_ in paid.items() if text not in right}
     assert right and wrong, texts
     assert min(right.values()) - max(wrong.values()) >= rewards.margin(functions, weights) - 1e-9, (gold, weights, right, wrong)
-
-
-@settings(max_examples=300, deadline=None)
-@given(st.data(), formats())
-def test_under_the_sound_set_wrong_is_below_right(data, fmt):
-    gold, texts = data.draw(graded(fmt))
-    for functions in (rewards.reward_set(fmt), functions_of(fmt)):
-        paid = [(is_correct(text, gold, fmt, strict=True), total(functions, text, gold)) for text in texts]
-        assert max(p for ok, p in paid if not ok) < min(p for ok, p in paid if ok), (gold, list(zip(texts, paid, strict=True)))
 
 
 @settings(max_examples=300, deadline=None)

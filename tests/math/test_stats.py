@@ -56,15 +56,6 @@ def test_intervals_of_a_share_agree_with_scipy(successes, n, confidence, method)
     assert clopper_pearson(successes, n, confidence) == pytest.approx(test.proportion_ci(confidence, "exact"), abs=1e-9)
 
 
-def test_wilson_interval_closed_forms():
-    # At one half the interval is 1/2 ± z / (2 sqrt(n + z²)); the exact upper end at 0 of n is
-    # 1 - (α/2)^(1/n).
-    z = 1.959963984540054
-    assert wilson_interval(50, 100) == pytest.approx((0.5 - z / 2 / sqrt(100 + z * z), 0.5 + z / 2 / sqrt(100 + z * z)))
-    assert wilson_interval(0, 20) == pytest.approx((0.0, 1 - 0.025 ** (1 / 20)))
-    assert wilson_interval(20, 20) == pytest.approx((0.025 ** (1 / 20), 1.0))
-
-
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_interval_holds_the_share_and_mirrors(counts):
@@ -73,16 +64,6 @@ def test_wilson_interval_holds_the_share_and_mirrors(counts):
     assert 0 <= low <= successes / n <= high <= 1
     mirrored_low, mirrored_high = wilson_interval(n - successes, n)
     assert (low, high) == pytest.approx((1 - mirrored_high, 1 - mirrored_low))
-
-
-def test_wilson_interval_covers_the_truth():
-    """Exact coverage at n = 60 over a grid of true shares: 95 % on average, never far below."""
-    n = 60
-    lows, highs = np.array([wilson_interval(k, n) for k in range(n + 1)]).T
-    shares = np.linspace(0.005, 0.995, 199)
-    coverage = np.array([binom.pmf(np.arange(n + 1), n, p)[(lows <= p) & (p <= highs)].sum() for p in shares])
-    assert 0.945 < coverage.mean() < 0.965
-    assert coverage.min() > 0.83
 
 
 BAD_COUNTS = {
@@ -366,13 +347,7 @@ def test_maj_at_k_refuses_more_votes_than_samples():
         maj_at_k(["1", "2"], "1", same_number, 3)
 
 
-RIGHT = {
-    "correct_flexible": True,
-    "truncated": False,
-    "false_arithmetic": False,
-    "ungrounded": False,
-    "extracted_flexible": "5",
-}
+RIGHT = {"correct_flexible": True, "truncated": False, "false_arithmetic": False, "ungrounded": False, "extracted_flexible": "5"}
 WRONG = RIGHT | {"correct_flexible": False, "extracted_flexible": "6"}
 # name: (the wrong sample, cause; None where the verdict did not change)
 WRONG_SAMPLES = {

@@ -39,10 +39,17 @@ def test_the_seeds_table_is_what_the_verdicts_give():
     )
 
 
+def rounded(summary: object) -> object:
+    """The numbers to 9 digits: the last ones are another library's version or another processor."""
+    if isinstance(summary, dict):
+        return {name: rounded(value) for name, value in summary.items()}
+    return float(f"{summary:.9g}") if isinstance(summary, float) else summary
+
+
 def test_the_summary_is_what_the_samples_give():
     saved = json.loads((ROOT / "results" / "tiny" / "evaluation.json").read_text())
     for checkpoint, summary in saved.items():
-        assert summary == report.summarise_checkpoint(ROOT / "results" / "tiny", checkpoint), checkpoint
+        assert rounded(summary) == rounded(report.summarise_checkpoint(ROOT / "results" / "tiny", checkpoint)), checkpoint
 
 
 def test_the_two_commands_come_first():

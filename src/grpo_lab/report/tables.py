@@ -112,9 +112,17 @@ def results_markdown(run_dir: Path | str) -> str:
         *_clean_lines(run_dir),
         "On the same problems, by flexible accuracy:",
     ]
-    parts.append("\n".join(_accuracy_line(c) for c in compare_checkpoints(run_dir)))
+    lines = []
+    for c in compare_checkpoints(run_dir):
+        changed = f"{counted(c.difference.gained, 'problem')} gained, {c.difference.lost:,} lost"
+        lines.append(_comparison_line(c, c.verdict(), changed))
+    parts.append("\n".join(lines))
     parts.append("By completions with a verified false claim:")
-    parts.append("\n".join(_false_claim_line(c) for c in compare_checkpoints(run_dir, has_false_claim)))
+    lines = []
+    for c in compare_checkpoints(run_dir, has_false_claim):
+        changed = f"no longer in {counted(c.difference.lost, 'completion')}, newly in {c.difference.gained:,}"
+        lines.append(_comparison_line(c, c.verdict(up="raised", down="reduced"), changed))
+    parts.append("\n".join(lines))
     if sampled := compare_sampled(run_dir):
         drawn = {name for comparison in sampled for name in (comparison.before, comparison.after)}
         temperatures = sorted({row["temperature"] for name in drawn for row in samples_of(run_dir, f"sampled-{name}")})
@@ -139,24 +147,12 @@ def _clean_lines(run_dir: Path | str) -> list[str]:
     )
 
 
-def _accuracy_line(comparison: Comparison) -> str:
-    d = comparison.difference
-    changed = f"{counted(d.gained, 'problem')} gained, {d.lost:,} lost"
-    return f"- {name_pair(comparison)}: {comparison.verdict()}, {_with_test(comparison, changed)}"
-
-
-def _false_claim_line(comparison: Comparison) -> str:
-    d = comparison.difference
-    changed = f"no longer in {counted(d.lost, 'completion')}, newly in {d.gained:,}"
-    return f"- {name_pair(comparison)}: {comparison.verdict(up='raised', down='reduced')}, {_with_test(comparison, changed)}"
-
-
-def _with_test(comparison: Comparison, changed: str) -> str:
-    """The difference with its interval, what changed, and p."""
+def _comparison_line(comparison: Comparison, verdict: str, changed: str) -> str:
+    """A pair: the verdict on it, the difference in points with its interval, what changed, and p."""
     d = comparison.difference
     return (
-        f"**{points(d.difference)} points** (95% interval {points(d.low)} to {points(d.high)}); {changed}; "
-        f"exact McNemar {p_text(d.p_value)}, after Holm {p_text(comparison.adjusted_p)}."
+        f"- {name_pair(comparison)}: {verdict}, **{points(d.difference)} points** (95% interval {points(d.low)} to "
+        f"{points(d.high)}); {changed}; exact McNemar {p_text(d.p_value)}, after Holm {p_text(comparison.adjusted_p)}."
     )
 
 
@@ -253,9 +249,9 @@ def twins_markdown(run_dir: Path | str) -> str:
         return "No unanswerable problems were measured.\n"
     lines = []
     for comparison in compare_checkpoints(run_dir, prefix="twins-"):
-        d, verdict = comparison.difference, comparison.verdict(up="raised", down="reduced")
-        changed = f"{d.gained:,} newly refused, {d.lost:,} no longer"
-        lines.append(f"- {name_pair(comparison)}: refusals {verdict}, {_with_test(comparison, changed)}")
+        verdict = comparison.verdict(up="raised", down="reduced")
+        changed = f"{comparison.difference.gained:,} newly refused, {comparison.difference.lost:,} no longer"
+        lines.append(_comparison_line(comparison, f"refusals {verdict}", changed))
     return f"{markdown_table(table)}\n\n{chr(10).join(lines)}".strip() + "\n"
 
 

@@ -20,6 +20,7 @@ MAX_POWER = 2000  # exponent * terms**2 of the power of a sum
 MAX_RADICAND = 10**9
 
 Exact = dict[tuple[int, int], Fraction]
+_CONSTANTS = {("v", "pi"): (1, 1), ("v", "i"): (-1, 0)}
 
 
 class NotExact(Exception):
@@ -32,10 +33,32 @@ class Undefined(Exception):
 
 def evaluate(node: Node) -> Exact:
     """The exact value of a node without variables. Raises NotExact, Undefined or OverBudget."""
-    rule = _RULES.get(node[0])
-    if rule is None:
-        raise NotExact(node[0])
-    return _capped(rule(node))
+    kind = node[0]
+    if kind == "n":
+        value = {(1, 0): node[1]} if node[1] else {}
+    elif kind in ("+", "*"):
+        join, value = (add, {}) if kind == "+" else (multiply, {(1, 0): Fraction(1)})
+        for part in node[1]:
+            value = join(value, evaluate(part))
+    elif kind == "neg":
+        value = {key: -q for key, q in evaluate(node[1]).items()}
+    elif kind == "/":
+        value = multiply(evaluate(node[1]), invert(evaluate(node[2])))
+    elif kind == "^":
+        exponent = rational(evaluate(node[2]))
+        if exponent is None:
+            raise NotExact("an irrational exponent")
+        value = power(evaluate(node[1]), exponent)
+    elif kind == "f":
+        value = _function(node)
+    elif kind in ("pct", "deg"):
+        unit = {(1, 0): Fraction(1, 100)} if kind == "pct" else {(1, 1): Fraction(1, 180)}
+        value = multiply(evaluate(node[1]), unit)
+    elif node in _CONSTANTS:
+        value = {_CONSTANTS[node]: Fraction(1)}
+    else:
+        raise NotExact(node[1] if kind == "v" else kind)
+    return _capped(value)
 
 
 def rational(value: Exact) -> Fraction | None:
@@ -176,35 +199,6 @@ def _whole(node: Node, limit: int) -> int:
     return q.numerator
 
 
-def _sum(node: Node) -> Exact:
-    total: Exact = {}
-    for term in node[1]:
-        total = add(total, evaluate(term))
-    return total
-
-
-def _product(node: Node) -> Exact:
-    result: Exact = {(1, 0): Fraction(1)}
-    for factor in node[1]:
-        result = multiply(result, evaluate(factor))
-    return result
-
-
-def _power(node: Node) -> Exact:
-    exponent = rational(evaluate(node[2]))
-    if exponent is None:
-        raise NotExact("an irrational exponent")
-    return power(evaluate(node[1]), exponent)
-
-
-def _variable(node: Node) -> Exact:
-    if node[1] == "pi":
-        return {(1, 1): Fraction(1)}
-    if node[1] == "i":
-        return {(-1, 0): Fraction(1)}
-    raise NotExact(node[1])
-
-
 def _real(node: Node) -> Fraction:
     q = rational(evaluate(node))
     if q is None:
@@ -231,17 +225,3 @@ def _function(node: Node) -> Exact:
     else:
         raise NotExact(name)
     return {(1, 0): Fraction(q)} if q else {}
-
-
-_RULES = {
-    "n": lambda node: {(1, 0): node[1]} if node[1] else {},
-    "v": _variable,
-    "+": _sum,
-    "*": _product,
-    "neg": lambda node: {key: -q for key, q in evaluate(node[1]).items()},
-    "/": lambda node: multiply(evaluate(node[1]), invert(evaluate(node[2]))),
-    "^": _power,
-    "f": _function,
-    "pct": lambda node: multiply(evaluate(node[1]), {(1, 0): Fraction(1, 100)}),
-    "deg": lambda node: multiply(evaluate(node[1]), {(1, 1): Fraction(1, 180)}),
-}

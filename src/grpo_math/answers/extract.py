@@ -128,7 +128,7 @@ def _last_box(text: str) -> tuple[str, int] | None:
         end = _closing_brace(text, opening.end()) if opening else None
         if end is None:
             continue
-        if contents and not _connected(text, end + 1, left):
+        if contents and not (end < left <= end + 61 and _CONNECTION.fullmatch(text, end + 1, left)):
             break
         contents.insert(0, text[opening.end() : end].strip())
         right, left = right or end + 1, start
@@ -140,10 +140,6 @@ def _all_boxes(text: str) -> tuple[str, ...]:
     openings = [opening.end() for opening in _BOX.finditer(text)] if 2 <= text.count("\\boxed") <= 8 else []
     ends = [_closing_brace(text, start) for start in openings]
     return () if None in ends else tuple(text[start:end] for start, end in zip(openings, ends))
-
-
-def _connected(text: str, end: int, start: int) -> bool:
-    return end <= start <= end + 60 and _CONNECTION.fullmatch(text, end, start) is not None
 
 
 def _closing_brace(text: str, start: int) -> int | None:
@@ -168,15 +164,11 @@ def _marked(text: str) -> list[tuple[int, str]]:
         if math := _MATH.match(line.lstrip(" *")):
             answers.append((mark.start(), next(filter(None, math.groups()))))
         elif answer := _trim(_SENTENCE_END.split(line.strip(" \t*"))[0]):
-            answers.append((mark.start(), _numeric_part(answer)))
+            # Of a sentence that is no answer by itself, its only number: "The largest n is 34".
+            prose = answer[0].isalpha() and "=" not in answer and _WORD.search(answer)
+            numbers = _IN_TEXT.findall(answer) if prose else ()
+            answers.append((mark.start(), numbers[0] if len(numbers) == 1 else answer))
     return answers
-
-
-def _numeric_part(answer: str) -> str:
-    """Of a sentence that is no answer by itself, its only number: "The largest n is 34"."""
-    prose = answer[0].isalpha() and "=" not in answer and _WORD.search(answer)
-    numbers = _IN_TEXT.findall(answer) if prose else ()
-    return numbers[0] if len(numbers) == 1 else answer
 
 
 def _unboxed(text: str) -> Found:

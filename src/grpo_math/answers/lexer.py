@@ -61,6 +61,8 @@ _TOKEN = re.compile(
     |(?P<op><=|>=|!=|==|\*\*|=>|->|\.\.\.|.)""",
     re.VERBOSE | re.DOTALL,
 )
+_ESCAPED = {"{": "{s", "}": "}s", "\\": "newline", "&": "and"}  # behind a backslash
+_RUNS = {"**": "^", "==": "=", "...": "dots"}
 _LISTED = re.compile(r"(?<=\d),(?=\d{3})")
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 _TIMES_TEN = re.compile(r"(?<=\d)\s?[xX]\s?(?=10\s?\^)|(?<=\d)\s[xX]\s(?=\d)")
@@ -75,9 +77,7 @@ def normalise(text: str) -> str:
     if not text.isascii():
         text = re.sub(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+", lambda run: "^{" + run.group().translate(_SUPERSCRIPTS) + "}", text)
         text = re.sub(r"[₀₁₂₃₄₅₆₇₈₉]+", lambda run: "_{" + run.group().translate(_SUBSCRIPTS) + "}", text)
-        text = "".join(
-            CHARACTERS.get(character) or _from_unicode(character) if character > "\x7f" else character for character in text
-        )
+        text = "".join(character if character <= "\x7f" else _from_unicode(character) for character in text)
     text = re.sub(r"\\\$|\\(?:usd|euro|pounds)(?![A-Za-z])", r" \\usd ", text).replace("$", " ")
     if ":" in text:
         text = _HALF_OF_DAY.sub(lambda half: f" \\text{{{half[1].lower()}m}}", text)
@@ -133,17 +133,10 @@ def tokenize(text: str, grouped: bool = True, prose: bool = False, depth: int = 
             start, _, repeating = value.partition("\\")
             tokens.append(("num", f"{start}({re.sub(r'[^0-9]', '', repeating)})"))
         elif kind != "space":
-            tokens.append(("op", _single(kind, value)))
+            tokens.append(("op", (_ESCAPED if kind == "esc" else _RUNS).get(value, value)))
         if len(tokens) > MAX_TOKENS:
             raise OverBudget("too many symbols")
     return tokens
-
-
-def _single(kind: str, value: str) -> str:
-    """The operator for one character, or for an escaped one."""
-    if kind == "esc":
-        return {"{": "{s", "}": "}s", "|": "|", "%": "%", "\\": "newline", "&": "and", "_": "_"}.get(value, value)
-    return {"**": "^", "==": "=", "...": "dots"}.get(value, value)
 
 
 def _word(word: str, tokens: list[Token], prose: bool) -> None:

@@ -224,14 +224,12 @@ class _Parser:
         elif self.kind in ("word", "sym") and self.ordinal():
             result = base
         else:
-            exponent = self.listing() if braced else self.signed(self.power) if self.is_op("-", "+") else self.exponent()
+            signed = self.is_op("-", "+")
+            exponent = self.listing() if braced else self.signed(self.power) if signed or self.kind != "cmd" else self.atom()
             result = ("^", base, exponent)
         if braced:
             self.expect("}")
         return self.postfix(result)
-
-    def exponent(self) -> Node:
-        return self.power() if self.kind != "cmd" else self.atom()
 
     def ordinal(self) -> bool:
         """Whether `th` and the like stand here, as one word or as two letters; steps over them."""
@@ -295,8 +293,7 @@ class _Parser:
         self.step()
         if name in BIG_OPERATORS:
             return self.opaque(name)
-        if self.is_op("_"):
-            self.step()
+        if self.take("_"):
             name += "_" + self.subscript()
         if self.is_op("(") and (self.calls(name) or self.defines()):
             return ("call", name, self.arguments())
@@ -529,16 +526,11 @@ class _Parser:
         if phrase in PHRASES:
             return ("v", PHRASES[phrase])
         if len(words) == 1 and len(words[0]) == 1:
-            return self.subscripted(words[0])
+            return ("v", words[0] + "_" + self.subscript() if self.take("_") else words[0])
         while self.kind in ("word", "sym", "num") or self.is_op("."):  # prose with single letters, and abbreviations
             words.append(self.value)
             self.step()
         return ("text", " ".join(words))
-
-    def subscripted(self, name: str) -> Node:
-        if self.take("_"):
-            name += "_" + self.subscript()
-        return ("v", name)
 
     def unit(self, value: Node) -> Node:
         """The unit after a value, with its powers and "per"; number words multiply, percent and degrees are what they are."""

@@ -11,10 +11,7 @@ _UNITS = {  # unit: (dimension, size)
     **{name: ("length in feet", Fraction(size)) for name, size in {"in": "1/12", "ft": "1", "yd": "3", "mi": "5280"}.items()},
     **{name: ("mass", Fraction(size)) for name, size in {"mg": "0.001", "g": "1", "kg": "1000"}.items()},
     **{name: ("volume", Fraction(size)) for name, size in {"ml": "0.001", "l": "1"}.items()},
-    **{
-        name: ("time", Fraction(size))
-        for name, size in {"s": "1", "min": "60", "h": "3600", "day": "86400", "week": "604800"}.items()
-    },
+    **{name: ("time", Fraction(size)) for name, size in {"s": 1, "min": 60, "h": 3600, "day": 86400, "week": 604800}.items()},
     **{"am": ("morning", Fraction(1)), "pm": ("afternoon", Fraction(1))},
     **{name: ("money", Fraction(size)) for name, size in {"dollar": "1", "cent": "0.01"}.items()},
 }
@@ -22,15 +19,8 @@ _SYNONYMS = {
     word: unit
     for unit, words in {
         **{"m": "meter metre", "cm": "centimeter centimetre", "km": "kilometer kilometre", "mm": "millimeter millimetre"},
-        **{
-            "in": "inch inche",
-            "ft": "foot feet",
-            "yd": "yard",
-            "mi": "mile",
-            "g": "gram",
-            "kg": "kilogram kilo",
-            "l": "liter litre",
-        },
+        **{"in": "inch inche", "ft": "foot feet", "yd": "yard", "mi": "mile"},
+        **{"g": "gram", "kg": "kilogram kilo", "l": "liter litre"},
         **{"s": "second sec", "min": "minute", "h": "hour hr", "dollar": "usd"},
     }.items()
     for word in words.split()
@@ -60,9 +50,8 @@ def _split_unit(node: Node, other: Node) -> tuple[Node, str]:
 
 def _measure(unit: str) -> tuple[str, Fraction] | None:
     """The dimension and size of a unit that we know, as ("length^2", 1/10000) of square cm."""
-    words = [
-        word for word in unit.lower().replace("square", "^2").replace("cubic", "^3").replace("sq", "^2").split() if word != "."
-    ]
+    unit = unit.lower().replace("square", "^2").replace("cubic", "^3").replace("sq", "^2")
+    words = [word for word in unit.split() if word != "."]
     power = max((int(word[1:]) for word in words if word[0] == "^" and word[1:].isdigit()), default=1)
     names = [word for word in words if word[0] != "^"]
     if len(names) != 1:

@@ -61,9 +61,8 @@ def refuses(completion: str, answer: str | None) -> bool:
     if not answer:
         return is_refusal(completion[-TAIL:])
     text = after_thinking(completion)
-    return is_refusal(answer) or (not _MARKED.search(text) and is_refusal(_from_sentence_of(text, answer)))
-
-
-def _from_sentence_of(text: str, answer: str) -> str:
     at = text.rfind(answer)
-    return text[max(text.rfind(end, 0, max(at, 0)) for end in (". ", "! ", "? ", "\n")) + 1 :] if at >= 0 else ""
+    if is_refusal(answer) or at < 0 or _MARKED.search(text):
+        return is_refusal(answer)
+    sentence = max(text.rfind(end, 0, at) for end in (". ", "! ", "? ", "\n")) + 1
+    return is_refusal(text[sentence:])

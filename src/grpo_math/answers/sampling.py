@@ -11,6 +11,7 @@ import math
 import zlib
 from collections.abc import Callable
 from fractions import Fraction
+from functools import reduce
 
 from grpo_math.answers.lexer import OverBudget
 from grpo_math.answers.parser import Node
@@ -21,6 +22,8 @@ MAX_EXPONENT = 10_000
 CLOSE = 1e-11  # relative to the largest number that was added up
 
 _CONSTANTS = {"pi": math.pi, "e": math.e, "i": 1j, "inf": math.inf}
+_FOURTHS = (pow(n, (PRIME - 1) // 4, PRIME) for n in range(2, 100))  # each a fourth root of 1
+_ROOT_OF_MINUS_ONE = next(root for root in _FOURTHS if root * root % PRIME == PRIME - 1)
 _DISCRETE = frozenset({"floor", "ceil", "factorial", "binom", "gcd", "lcm", "mod"})
 
 
@@ -67,12 +70,13 @@ def same_function(a: Node, b: Node, names: dict[str, str] | None = None) -> bool
     names = names or {}
     if is_rational(a) and is_rational(b):
         return _agree(a, b, names, _modular, lambda x, y: x == y, range(3), 1)
-    discrete = contains(a, _is_discrete) or contains(b, _is_discrete)
+    both = ("list", (a, b))
+    discrete = contains(both, _is_discrete)
     cost = size(a) + size(b)
     if cost > 1500:
         raise OverBudget("a long expression")
     points = range(4 if cost > 200 else 12) if variables(a) | variables(b) else range(1)
-    imaginary = contains(a, _is_i) or contains(b, _is_i)
+    imaginary = contains(both, lambda node: node == ("v", "i"))
     return _agree(a, b, names, Floats(discrete, imaginary), Floats.close, points, 3 if len(points) > 1 else 1)
 
 
@@ -91,10 +95,6 @@ def _agree(a: Node, b: Node, names: dict[str, str], arithmetic: Callable, equal:
     if agreed < enough:
         raise NoValue("no point gives both a value")
     return True
-
-
-def _is_i(node: Node) -> bool:
-    return node == ("v", "i")
 
 
 def _is_discrete(node: Node) -> bool:
@@ -141,26 +141,12 @@ def _modular(node: Node, point: int, names: dict[str, str]) -> int:
     if kind == "+":
         return sum(values) % PRIME
     if kind == "*":
-        return math.prod(values) % PRIME if len(values) < 8 else _product(values)
+        return reduce(lambda product, value: product * value % PRIME, values)
     if kind == "neg":
         return -values[0] % PRIME
     if kind == "pct":
         return values[0] * pow(100, -1, PRIME) % PRIME
     return values[0] * pow(values[1], -1, PRIME) % PRIME
-
-
-def _product(values: list[int]) -> int:
-    result = 1
-    for value in values:
-        result = result * value % PRIME
-    return result
-
-
-def _root_of_minus_one() -> int:
-    return next(root for root in (pow(n, (PRIME - 1) // 4, PRIME) for n in range(2, 100)) if root * root % PRIME == PRIME - 1)
-
-
-_ROOT_OF_MINUS_ONE = _root_of_minus_one()
 
 
 class Floats:
@@ -254,10 +240,6 @@ def _gamma(x: complex) -> float:
     return math.gamma(_real(x))
 
 
-def _binom(n: complex, k: complex) -> float:
-    return _gamma(n + 1) / (_gamma(k + 1) * _gamma(n - k + 1))
-
-
 def _rounded(rule: Callable[[float], int]) -> Callable[[complex], float]:
     """Floor or ceiling, steady against the last bits of a float."""
     return lambda x: float(round(_real(x))) if abs(_real(x) - round(_real(x))) < 1e-9 else float(rule(_real(x)))
@@ -285,7 +267,7 @@ _FUNCTIONS: dict[str, Callable] = {
     "floor": _rounded(math.floor),
     "ceil": _rounded(math.ceil),
     "factorial": lambda x: _gamma(x + 1),
-    "binom": _binom,
+    "binom": lambda n, k: _gamma(n + 1) / (_gamma(k + 1) * _gamma(n - k + 1)),
     "min": lambda *xs: min(map(_real, xs)),
     "max": lambda *xs: max(map(_real, xs)),
     "mod": lambda x, y: _real(x) % _real(y),

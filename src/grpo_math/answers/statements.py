@@ -1,13 +1,12 @@
 """What a statement gives as its answer: "x = 2 + 3 = 5" gives a named 5, "5 = 7" contradicts itself, "1 ± 2" gives two."""
 
-from collections.abc import Sequence
-
 from grpo_math.answers import sampling
 from grpo_math.answers.compare import same
 from grpo_math.answers.lexer import OverBudget
 from grpo_math.answers.parser import Node
 
 MAX_ITEMS = 200
+_RANGES = (("v", "integers"), ("v", "naturals"), ("v", "reals"))
 
 
 class Contradiction(Exception):
@@ -21,8 +20,11 @@ def settle(node: Node) -> Node:
     """
     kind = node[0]
     if kind in ("list", "set"):
-        items = [part for item in node[1] for part in _parts(settle(item))]
-        items = [item for item in items if not _is_range(item)] or items
+        items: list[Node] = []
+        for item in map(settle, node[1]):  # a list in a list is part of it ("x = 1, 2 ± 1"), a named tuple is a list of names
+            items.extend(item[1] if item[0] == "list" and not any(part[0] == "named" for part in item[1]) else (item,))
+        # "2k, k in Z": the last item only says where a parameter runs.
+        items = [item for item in items if not (item[0] == "named" and item[2] in _RANGES)] or items
         if len(items) > MAX_ITEMS:
             raise OverBudget("too many items")
         return (kind, tuple(items)) if len(items) > 1 or kind == "set" else items[0]
@@ -34,16 +36,6 @@ def settle(node: Node) -> Node:
         plus, minus = _signed(node, 1), _signed(node, -1)
         return ("list", (settle(plus), settle(minus)))
     return node
-
-
-def _is_range(node: Node) -> bool:
-    """Whether the item only says where a parameter runs, as in "2k, k in Z"."""
-    return node[0] == "named" and node[2] in (("v", "integers"), ("v", "naturals"), ("v", "reals"))
-
-
-def _parts(node: Node) -> Sequence[Node]:
-    """A list inside a list is part of it, as in "x = 1, 2 ± 1"; a named tuple is a list of names."""
-    return node[1] if node[0] == "list" and not any(item[0] == "named" for item in node[1]) else (node,)
 
 
 def _signed(node: Node, sign: int) -> Node:

@@ -133,8 +133,10 @@ def _explain_found(found: Found, completion: str, gold: str) -> Verdict:
         refused = refuses(completion, found.answer)
         return Verdict(refused, "equal" if refused else "different" if found.answer else "no answer", found.answer, gold)
     verdict = judge(found.answer or "", gold)
-    if verdict.correct is False and len(found.boxes) > 1 and len(found.boxes) == _parts(gold):
-        verdict = judge(", ".join(found.boxes), gold)
+    if verdict.correct is False and len(found.boxes) > 1:  # a gold list may be answered by as many boxes as it has parts
+        wanted = _read_gold(gold).node
+        if wanted is not None and wanted[0] in ("list", "set") and len(wanted[1]) == len(found.boxes):
+            verdict = judge(", ".join(found.boxes), gold)
     if verdict.correct and any(
         is_equivalent(other, found.answer) is False for other in found.others if as_number(other) is not None
     ):
@@ -165,12 +167,6 @@ def judge(answer: str, gold: str) -> Verdict:
         correct = choice.group(2) == wanted.node[1]
         reason = "equal" if correct else "different"
     return Verdict(correct, reason, answer, gold)
-
-
-def _parts(gold: str) -> int:
-    """How many answers a gold list has."""
-    node = _read_gold(gold).node
-    return len(node[1]) if node is not None and node[0] in ("list", "set") else 1
 
 
 def as_number(answer: str) -> Fraction | None:
@@ -205,7 +201,8 @@ def _read_gold(gold: str, grouped: bool = True) -> _Answer:
     gold = _shortened(gold)
     reading = _read(gold, grouped)
     prose = len(reading.text.split("\0")) > MAX_PROSE and (reading.node is None or reading.node[0] == "text")
-    if reading.problem == "unparsed" and not prose and reading.text and _balanced(gold):
+    balanced = gold.count("{") - gold.count("\\{") == gold.count("}") - gold.count("\\}")
+    if reading.problem == "unparsed" and not prose and reading.text and balanced:
         return reading._replace(problem="")
     return reading._replace(problem=reading.problem or "prose" * prose)
 
@@ -215,44 +212,30 @@ def _shortened(text: str) -> str:
     return text if len(text) <= MAX_ANSWER else extract_boxed(text) or text
 
 
-def _balanced(text: str) -> bool:
-    return text.count("{") - text.count("\\{") == text.count("}") - text.count("\\}")
-
-
 def _read(text: str, grouped: bool = True) -> _Answer:
     if len(text) > MAX_ANSWER:
         return _Answer(None, "over budget", "")
-    return _read_short(text, grouped) if len(text) <= _CACHED else _read_anew(text, grouped)
+    return _typed(text, grouped) if len(text) <= _CACHED else _typed.__wrapped__(text, grouped)
 
 
 @lru_cache(4096)
-def _read_short(text: str, grouped: bool) -> _Answer:
-    return _read_anew(text, grouped)
-
-
-def _read_anew(text: str, grouped: bool) -> _Answer:
+def _typed(text: str, grouped: bool) -> _Answer:
+    """What a text of bounded length says. Never raises."""
+    # 1. The answer without its box, emphasis, a lead ("Answer:") and a closing period.
     if "box" in text and (content := extract_boxed(text)) is not None:
         text = content
-    text = _stripped(text)
-    words = text.strip("{} ")
-    if words.lower() in _DEGENERATE:
-        return _Answer(None, "unparsed", "")
-    if _PROSE.fullmatch(words) and (" " not in words or not FUNCTIONS.intersection(words.split())):
-        text = f"\\text{{{words}}}"
-    return _typed(text, grouped)
-
-
-def _stripped(text: str) -> str:
-    """The text without emphasis, a lead ("Answer:") and a closing period."""
     text = normalise(text).replace("**", " ") if text.lstrip().startswith("**") else normalise(text)
     text = _LEAD.sub("", text, count=1) if text.lstrip()[:6].lower() in ("answer", "final ", "the fi", "the an") else text
     text = _DELIMITER.sub(" ", text).strip()
     while text and text[-1] in ".,;:" and not text.endswith(("\\,", "\\;", "\\:", "...")):
         text = text[:-1].rstrip()
-    return text
-
-
-def _typed(text: str, grouped: bool) -> _Answer:
+    # 2. Words, or nothing.
+    words = text.strip("{} ")
+    if words.lower() in _DEGENERATE:
+        return _Answer(None, "unparsed", "")
+    if _PROSE.fullmatch(words) and (" " not in words or not FUNCTIONS.intersection(words.split())):
+        text = f"\\text{{{words}}}"
+    # 3. Its type, and its text in one spelling.
     spelling = ""
     try:
         tokens = tokenize(text, grouped)

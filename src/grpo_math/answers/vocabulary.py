@@ -13,23 +13,13 @@ CHARACTERS = {
     **dict.fromkeys("÷∕⁄", "/"),
     **{"≤": "<=", "⩽": "<=", "≥": ">=", "⩾": ">=", "≠": "!=", "≈": r"\approx ", "∈": r"\in ", "＜": "<", "＞": ">", "＝": "="},
     **{"∞": r"\infty ", "π": r"\pi ", "√": " sqrt ", "°": r"^\circ ", "±": r"\pm ", "∓": r"\mp ", "∪": r"\cup ", "∩": r"\cap "},
-    **{
-        "∅": r"\emptyset ",
-        "ℝ": r"\mathbb{R}",
-        "ℤ": r"\mathbb{Z}",
-        "ℕ": r"\mathbb{N}",
-        "ℚ": r"\mathbb{Q}",
-        "…": "...",
-        "⋯": "...",
-    },
+    **{"∅": r"\emptyset ", "…": "...", "⋯": "..."},
+    **{"ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}"},
     **{"⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil "},
     **dict(zip("，、；：（）。％＋′“”’‘", ",,;:().%+'\"\"''")),
-    **dict(
-        zip("αβγδεθλμρσφωΔ", r"\alpha \beta \gamma \delta \epsilon \theta \lambda \mu \rho \sigma \phi \omega \Delta ".split())
-    ),
 }
-for _greek in "αβγδεθλμρσφωΔ":
-    CHARACTERS[_greek] += " "
+for _letter, _name in zip("αβγδεθλμρσφωΔ", "alpha beta gamma delta epsilon theta lambda mu rho sigma phi omega Delta".split()):
+    CHARACTERS[_letter] = f"\\{_name} "
 
 # LaTeX commands that are one operator.
 OPERATORS = {
@@ -42,30 +32,15 @@ OPERATORS = {
     **_all("and", "land wedge"),
     **_all("or", "lor vee"),
     **_all("setminus", "setminus backslash"),
-    **{
-        "div": "/",
-        "lt": "<",
-        "gt": ">",
-        "lbrace": "{s",
-        "rbrace": "}s",
-        "lbrack": "[",
-        "rbrack": "]",
-        "langle": "(",
-        "rangle": ")",
-    },
-    **{"colon": ":", "degree": "deg", "prime": "'", "bmod": "mod"},
+    **{"lbrace": "{s", "rbrace": "}s", "lbrack": "[", "rbrack": "]", "langle": "(", "rangle": ")"},
+    **{"div": "/", "lt": "<", "gt": ">", "colon": ":", "degree": "deg", "prime": "'", "bmod": "mod"},
     **{name: name for name in "in cup cap pm mp mid lfloor rfloor lceil rceil equiv forall circ mod over".split()},
 }
 # LaTeX commands that are one variable or constant.
 SYMBOLS = {
-    **{
-        name: name
-        for name in (
-            "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi "
-            "chi psi omega pi "
-            "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell hbar angle triangle square"
-        ).split()
-    },
+    **{name: name for name in "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau".split()},
+    **{name: name for name in "upsilon phi chi psi omega pi Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega".split()},
+    **{name: name for name in "ell hbar angle triangle square".split()},
     **{"varepsilon": "epsilon", "vartheta": "theta", "varphi": "phi", "infty": "inf"},
     **_all("empty", "emptyset varnothing"),
     **_all("dots", "ldots cdots dots dotsc dotsb vdots"),
@@ -73,8 +48,7 @@ SYMBOLS = {
 NUMBER_SYSTEMS = {"R": "reals", "Z": "integers", "N": "naturals", "Q": "rationals", "C": "complexes"}
 FUNCTIONS = frozenset(
     "sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh ln log lg exp min max gcd lcm "
-    "asin acos atan sqrt abs floor "
-    "ceil det arg Re Im".split()
+    "asin acos atan sqrt abs floor ceil det arg Re Im".split()
 )
 # LaTeX commands with arguments.
 COMMANDS = {
@@ -89,8 +63,7 @@ TEXTS = frozenset("text textbf textit textrm textnormal textsf texttt mbox hbox 
 PROSE_TEXTS = frozenset("text textrm textnormal mbox hbox".split())  # where a single letter is a word, and no variable
 IGNORED = frozenset(
     "left right middle big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle "
-    "textstyle scriptstyle quad qquad "
-    "limits nolimits hfill strut rm bf it".split()
+    "textstyle scriptstyle quad qquad limits nolimits hfill strut rm bf it".split()
 )
 # Commands that begin what we do not evaluate.
 BIG_OPERATORS = frozenset({"\\sum", "\\prod", "\\int", "\\iint", "\\oint", "\\lim", "\\sup", "\\inf", "\\bigcup", "\\bigcap"})
@@ -102,8 +75,8 @@ PLAIN_WORDS = {
 # Words of two or three letters that are no products of variables; four letters and more always are a word.
 SHORT_WORDS = frozenset(
     "cm mm km kg mg ml mL ft in mi oz lb lbs hr hrs min mins sec secs mph yd yds day days one two six ten "
-    "for all per sq cup odd yes "
-    "not non the any usd pts pt men th st nd rd way pen car pie bag box egg cat dog pig cow hen bus am pm".split()
+    "for all per sq cup odd yes not non the any usd pts pt men th st nd rd way pen car pie bag box egg cat dog pig cow hen "
+    "bus am pm".split()
 )
 
 UNIT_LETTERS = frozenset("hmsgL")  # metres, hours, ...: where they can be nothing else
@@ -120,9 +93,8 @@ QUALIFIERS = frozenset({"for", "where"})
 # Words after a number that change it, hedge it or take it back, and so are no units.
 NO_UNITS = frozenset(
     "not but plus minus times squared cubed factorial half halves third thirds quarter quarters tenths "
-    "score more less fewer most least "
-    "none maybe wrong if when unless except to from by mod remainder otherwise perhaps probably no than "
-    "both either neither".split()
+    "score more less fewer most least none maybe wrong if when unless except to from by mod remainder otherwise perhaps probably "
+    "no than both either neither".split()
 )
 PHRASES = {
     **dict.fromkeys(("infinity", "infinite", "infinitely many", "infinitely many solutions"), "inf"),

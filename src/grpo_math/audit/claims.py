@@ -76,20 +76,16 @@ class Link:
 def read_links(text: str) -> list[Link]:
     """What `text` equates, in the order of its places, at most MOST_CLAIMS."""
     links = []
-    for paragraph in _PARAGRAPH.finditer(text):
-        if not _RELATION.search(text, paragraph.start(), paragraph.end()):
+    for start, end in (paragraph.span() for paragraph in _PARAGRAPH.finditer(text)):
+        if not _RELATION.search(text, start, end):
             continue
-        links.extend(_read_line(text, _before_first_number(text, paragraph.start(), paragraph.end()), paragraph.end()))
+        # Reading begins a few words before the first number, at a space.
+        number = _NUMBER_OR_BRACKET.search(text, start, end)
+        begin = text.rfind(" ", start, number.start() - PROSE) if number and number.start() - PROSE > start else -1
+        links.extend(_read_line(text, max(begin, start), end))
         if len(links) >= MOST_CLAIMS:
             break
     return sorted(links[:MOST_CLAIMS], key=lambda link: link.start)
-
-
-def _before_first_number(text: str, start: int, end: int) -> int:
-    """Where reading a line may begin: a few words before its first number, at a space."""
-    match = _NUMBER_OR_BRACKET.search(text, start, end)
-    begin = text.rfind(" ", start, match.start() - PROSE) if match and match.start() - PROSE > start else -1
-    return max(begin, start)
 
 
 def _read_line(text: str, start: int, end: int) -> list[Link]:
@@ -190,10 +186,8 @@ class _Line:
             return True
         if token.kind == "w":
             return glued or (len(token.value) == 1 and token.value not in SHORT_UNITS)
-        return glued and (token.kind == "(" or (token.value in (":", ",") and self._glued_number(at + 1)))
-
-    def _glued_number(self, at: int) -> bool:
-        return self._kind(at) == "n" and self.tokens[at].start == self.tokens[at - 1].end
+        number_follows = self._kind(at + 1) == "n" and self.tokens[at + 1].start == token.end
+        return glued and (token.kind == "(" or (token.value in (":", ",") and number_follows))
 
     def _leaves_doubt(self, at: int) -> bool:
         words = [token.value for token in self.tokens[at : at + 3] if token.kind == "w"]
@@ -209,7 +203,9 @@ class _Line:
         """The expression that a segment ends with."""
         at = start
         while at < stop:
-            if self.tokens[at].kind not in ("n", "(", "f") and not self._is_sign(at):
+            token = self.tokens[at]
+            is_sign = token.kind == "o" and token.value == "-" and self._kind(at + 1) in ("n", "(", "f")
+            if token.kind not in ("n", "(", "f") and not is_sign:
                 at += 1
                 continue
             reader = Reader(self.tokens, at, stop)
@@ -224,10 +220,6 @@ class _Line:
                 return None if self._begins_before(side.first, start) else _Read(side, doubtful)
             at = side.after
         return None
-
-    def _is_sign(self, at: int) -> bool:
-        token = self.tokens[at]
-        return token.kind == "o" and token.value == "-" and self._kind(at + 1) in ("n", "(", "f")
 
     def _begins_before(self, at: int, start: int) -> bool:
         """Whether what stands before the first token of a left side changes its value."""
@@ -245,12 +237,6 @@ class _Line:
         if before.kind == "w":
             return glued or self._word_changes(before.value, earlier, token, at) or self._term_before(at - 1, start)
         return bool(earlier) and (earlier.kind == "o" or self._number_goes_on(at, start))
-
-    def _is_tight_fraction(self, at: int) -> bool:
-        """`3 and 1/2 + 2`: the fraction belongs to the number before it."""
-        return [self._kind(i) for i in (at, at + 1, at + 2)] == ["n", "o", "n"] and self.tokens[at + 2].start - self.tokens[
-            at
-        ].end == 1
 
     def _term_before(self, at: int, start: int) -> bool:
         """Whether the words that end here are the term of a longer sum: `7 adults + Shonda (1) + 2`."""
@@ -279,12 +265,19 @@ class _Line:
         number_before = earlier.kind in ("n", "%", ")")
         if word == "of":
             return number_before or earlier.value in PARTS
-        return number_before and (word in SIZES or (word == "and" and self._is_tight_fraction(at)))
+        fraction = [self._kind(i) for i in (at, at + 1, at + 2)] == ["n", "o", "n"]
+        tight = fraction and self.tokens[at + 2].start - self.tokens[at].end == 1  # 3 and 1/2: it belongs to the 3
+        return number_before and (word in SIZES or (word == "and" and tight))
 
     def _link(self, left: _Read, cut: int, right: _Read, chained: bool) -> Link | None:
         a, b = left.side, right.side
         relation = self.tokens[cut].kind
-        if not self._is_claim(a, relation, b, chained):
+        # Do the two sides say something about arithmetic? "3 kids = 5 * 3" and "1 foot = 12 inches" do not.
+        if relation == "i":
+            says = a.operations > 0 and not self._is_share(a) and not b.operations
+        else:
+            says = a.operations > 0 or chained or (b.operations > 0 and (a.first, a.after) == (0, 1))
+        if not says:
             return None
         approximate = relation == "~" or right.approximate
         expression, value = (b, a) if b.operations and not a.operations else (a, b)
@@ -295,20 +288,10 @@ class _Line:
         claim = Claim(self.text[first:last], first, last, Fraction(stated), Fraction(exact), true)
         return Link(first, claim, (a, b))
 
-    def _is_claim(self, a: Side, relation: str, b: Side, chained: bool) -> bool:
-        """Whether the two sides say something about arithmetic; "3 kids = 5 * 3" and "1 foot = 12 inches" do not."""
-        if relation == "i":
-            return a.operations > 0 and not self._is_share(a) and not b.operations
-        if a.operations:
-            return True
-        alone = a.first == 0 and a.after == 1
-        return chained or (b.operations > 0 and alone)
-
     def _is_share(self, side: Side) -> bool:
         """A bare proper fraction, which may name a part of something: 1/3 is 20 students."""
-        return side.operations == 1 and len(side.literals) == 2 and 0 < side.value < 1 and self._is_fraction(side)
-
-    def _is_fraction(self, side: Side) -> bool:
+        if side.operations != 1 or len(side.literals) != 2 or not 0 < side.value < 1:
+            return False
         above, below = side.literals
         return below.start - above.end <= 1 or self.tokens[side.first].kind == "f"
 
@@ -316,24 +299,16 @@ class _Line:
         """Whether a claim that looks false may mean something else than its signs say."""
         if self._is_share(a) and b.value >= 1:
             return True
-        if any(self._is_word_operator(token) for token in self.tokens[b.first : b.after]):  # 15 = 1/3 of 45; 20 times 2 people
-            return True
+        for token in self.tokens[b.first : b.after]:  # 15 = 1/3 of 45; 20 times 2 people
+            written_out = token.kind == "o" and token.end - token.start > 3 and self.text[token.start] != "\\"
+            if token.value == "of" or written_out:
+                return True
         units = (a.units | b.units) - {"%"}
         if units & CALENDAR and len(units) > 1:
             return True
         if not a.operations and not b.operations:  # the same quantity in other units
-            return self._has_words(a) or self._has_words(b)
-        return self._dash_reading(a, b)
-
-    def _is_word_operator(self, token: Token) -> bool:
-        return token.value == "of" or (token.kind == "o" and token.end - token.start > 3 and self.text[token.start] != "\\")
-
-    def _has_words(self, side: Side) -> bool:
-        return any(token.kind == "w" for token in self.tokens[side.first : side.after])
-
-    def _dash_reading(self, a: Side, b: Side) -> bool:
-        """`For 2 days - 5 * 3 = 15`: a dash after words that only separates."""
-        for at in range(a.after - 1, a.first, -1):
+            return any(token.kind == "w" for side in (a, b) for token in self.tokens[side.first : side.after])
+        for at in range(a.after - 1, a.first, -1):  # `For 2 days - 5 * 3 = 15`: a dash after words that only separates
             token, before = self.tokens[at], self.tokens[at - 1]
             if token.kind == "o" and token.value == "-" and before.kind == "w":
                 try:
@@ -350,7 +325,10 @@ class _Line:
         )
         if true or not (expression.units or stated.units):
             return true, expression.value, stated.value
-        values = [*self._readings(stated), *self._borrowed(expression, stated)]
+        values = self._readings(stated)
+        if not stated.units:  # a bare result takes its unit from the expression: 2 hours + 30 minutes = 150
+            sizes = [SIZES[unit] for unit in expression.units if unit != "%"]
+            values.extend((stated.value * size, size) for size in sizes)
         pairs = [(exact, *value) for exact, _ in self._readings(expression) for value in values]
         for exact, value, scale in pairs:
             tiny = "%" in stated.units and scale == 1 and abs(exact) < 1  # 1/2 does not round to 1%
@@ -370,13 +348,6 @@ class _Line:
                 continue
             found.append((value, abs(Fraction(value) / side.value) if side.value else 1))
         return found
-
-    def _borrowed(self, expression: Side, stated: Side) -> list[tuple[Value, Value]]:
-        """A bare result takes its unit from the expression: 2 hours + 30 minutes = 150."""
-        if stated.units:
-            return []
-        sizes = [SIZES[unit] for unit in expression.units if unit != "%"]
-        return [(stated.value * size, size) for size in sizes]
 
     def _grain(self, stated: Side, approximate: bool) -> Fraction:
         """One unit in the last place that a stated value is written to; 0 where it is meant exactly."""
@@ -406,16 +377,13 @@ def _drop_emphasis(found: list[Token]) -> list[Token]:
     """Without the asterisks of markdown: a ** that has no number or bracket on both sides is no power."""
     if not any(token.value in ("**", "*") for token in found if token.kind == "o"):
         return found
-    kept = []
-    for i, token in enumerate(found):
-        if token.kind == "o" and token.value in ("**", "*") and _is_emphasis(found, i):
-            continue
-        kept.append(token)
-    return kept
+    return [token for i, token in enumerate(found) if not _is_emphasis(found, i)]
 
 
 def _is_emphasis(found: list[Token], i: int) -> bool:
     star = found[i]
+    if star.kind != "o" or star.value not in ("**", "*"):
+        return False
     before = found[i - 1] if i else None
     after = found[i + 1] if i + 1 < len(found) else None
     if before is None or after is None:

@@ -98,9 +98,12 @@ class Reader:
         if kind == "w" and value == "x" and self._kind(1) in ("n", "("):
             self.at += 1
             return "*"
-        if kind == "w" and value == "of" and self._kind(1) == "n" and (last.kind == "%" or self._after_fraction()):
-            self.at += 1
-            return "*"
+        if kind == "w" and value == "of" and self._kind(1) == "n":
+            tokens = self.tokens[max(0, self.at - 3) : self.at]
+            fraction = [token.kind for token in tokens] == ["n", "o", "n"] and tokens[1].value == "/"
+            if last.kind == "%" or (fraction and tokens[0].end == tokens[1].start):
+                self.at += 1
+                return "*"
         if kind == "(" and last.kind in "n)" and (start == last.end or last.kind == ")") and value != "{":
             if divided:
                 raise Unreadable  # 6/2(3): both orders are in use
@@ -113,10 +116,6 @@ class Reader:
             return False
         above, slash, below = self.tokens[self.at : self.at + 3]
         return slash.value == "/" and above.end == slash.start and slash.end == below.start
-
-    def _after_fraction(self) -> bool:
-        a, slash, b = self.tokens[max(0, self.at - 3) : self.at] if self.at >= 3 else (None, None, None)
-        return bool(a) and a.kind == b.kind == "n" and slash[:2] == ("o", "/") and a.end == slash.start
 
     def _operand_follows(self) -> bool:
         """Whether the operator at hand has a right side; where it has none, the expression ends before it."""
@@ -192,13 +191,27 @@ class Reader:
         return value
 
     def _number(self) -> Value:
+        """A number, or a mixed one: 2½, or a whole number, a space, and a fraction below one written without spaces."""
         token = self.tokens[self.at]
-        value = self._literal(token)
+        whole = self._literal(token)
         if self._kind() != "n":
-            return value
-        if not self._is_mixed(token):
+            return whole
+        part = self.tokens[self.at]
+        share = part.value.value
+        if token.value.decimals:
             raise Unreadable
-        return self._mixed(value)
+        if part.start == token.end:
+            if share.__class__ is not Fraction or part.end - part.start != 1:
+                raise Unreadable
+        elif self._tight_fraction() and not part.value.decimals and share < self.tokens[self.at + 2].value.value:
+            if share.__class__ is int:
+                share = divide(share, self.tokens[self.at + 2].value.value)
+                self.at += 2
+        else:
+            raise Unreadable
+        self.at += 1
+        self.parts.append(whole + share)
+        return whole + share
 
     def _literal(self, token: Token) -> Value:
         self.at += 1
@@ -207,24 +220,6 @@ class Reader:
             raise Unreadable
         self.literals.append(token)
         return token.value.value
-
-    def _is_mixed(self, token: Token) -> bool:
-        """2 1/2: a whole number, a space, and a fraction below one written without spaces."""
-        if token.value.decimals:
-            return False
-        part = self.tokens[self.at]
-        if part.start == token.end:
-            return part.value.value.__class__ is Fraction and part.end - part.start == 1  # 2½
-        return self._tight_fraction() and not part.value.decimals and part.value.value < self.tokens[self.at + 2].value.value
-
-    def _mixed(self, whole: int) -> Value:
-        part = self.tokens[self.at].value.value
-        if self._kind(1) == "o" and part.__class__ is int:
-            part = divide(part, self.tokens[self.at + 2].value.value)
-            self.at += 2
-        self.at += 1
-        self.parts.append(whole + part)
-        return whole + part
 
     def _unit(self, value: Value) -> Value:
         """Pass over what may stand after a number: a percent sign, the words of a unit, "/hour"."""
@@ -252,13 +247,10 @@ class Reader:
             token = self.tokens[self.at]
             glued = self.tokens[self.at - 1].end == token.start and token.value not in SIZES
             one_letter = len(token.value) < 2 and token.value != "a"
-            return 0 if glued or one_letter or token.value in NOT_UNITS or self._joins(token) else 1
+            multiplies = token.value == "of" and self._kind(1) == "n"
+            return 0 if glued or one_letter or multiplies or token.value in NOT_UNITS else 1
         slash = kind == "o" and self.tokens[self.at].value == "/" and self._kind(1) == "w"
         return 2 if slash and len(self.tokens[self.at + 1].value) > 1 else 0
-
-    def _joins(self, token: Token) -> bool:
-        """An "of" that multiplies is no word of a unit."""
-        return token.value == "of" and self._kind(1) == "n"
 
 
 def divide(above: Value, below: Value) -> Value:

@@ -115,7 +115,16 @@ def grounded_numbers(problem: str) -> frozenset:
         elif vulgar:
             run = _add_share(known, read_number(vulgar).value, run)
         else:
-            run, joined = _add_digits(known, digits, below, percent, run), False
+            whole, run, joined = run, None, False
+            if number := read_number(digits.rstrip(",").replace(",", "")):
+                run = number.value
+                known.add(run)
+                if percent:
+                    _add_percent(known, run)
+                if below and len(below) < 10 and int(below):
+                    known.update((int(below), int(below) - run))
+                    _add_share(known, Fraction(run) / int(below), whole)
+                    run = None
     return frozenset(known)
 
 
@@ -143,21 +152,6 @@ def _add_word(known: set, word: str, run: Fraction | int | None, joined: bool) -
         return None
     known.add(run)
     return run
-
-
-def _add_digits(known: set, digits: str, below: str, percent: str, run: Fraction | int | None) -> Fraction | int | None:
-    number = read_number(digits.rstrip(",").replace(",", ""))
-    if number is None:
-        return None
-    value = number.value
-    known.add(value)
-    if percent:
-        _add_percent(known, value)
-    if below and len(below) < 10 and int(below):
-        known.update((int(below), int(below) - value))
-        _add_share(known, Fraction(value) / int(below), run)
-        return None
-    return value
 
 
 def _add_percent(known: set, value: Fraction | int) -> None:

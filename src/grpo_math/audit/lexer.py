@@ -55,6 +55,8 @@ _PATTERN = re.compile(
 
 _OPERATORS = {"−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "∗": "*", "✕": "*", "÷": "/", "∕": "/", "⁄": "/"}
 _OPERATORS |= {"\\times": "*", "\\cdot": "*", "\\ast": "*", "\\div": "/"}
+_KINDS = {"operator": "o", "power": "o", "relation": ".", "other": ".", "about": "~", "equal": "=", "open": "(", "close": ")"}
+_KINDS |= {"percent": "%", "fraction": "f", "unreadable": "v"}
 _WORD_OPERATORS = {"times": "*", "plus": "+", "minus": "-"}
 _VULGAR = {c: Fraction(f) for c, f in zip("½¼¾⅓⅔⅕⅖⅗⅘⅙⅛⅜⅝⅞", "1/2 1/4 3/4 1/3 2/3 1/5 2/5 3/5 4/5 1/6 1/8 3/8 5/8 7/8".split())}
 
@@ -89,37 +91,18 @@ def tokens(line: str, offset: int = 0) -> list[Token]:
 @lru_cache(maxsize=16384)
 def _read(group: str, text: str) -> tuple[str, object]:
     """The kind and the value of a token from the group of the pattern that it matched."""
-    return _READERS[group](text)
-
-
-def _number(text: str) -> tuple[str, object]:
-    number = read_number(text) if len(text) <= 2 * LONGEST_NUMBER else None
-    return ("n", number) if number else ("v", None)
-
-
-def _word(text: str) -> tuple[str, object]:
-    word = text[:LONGEST_NUMBER].lower()
-    if word in ("is", "equals"):
-        return "i", word
-    if word in _WORD_OPERATORS:
-        return "o", _WORD_OPERATORS[word]
-    return ("%", None) if word in ("percent", "pct") else ("w", word)
-
-
-_READERS = {
-    "n": _number,
-    "word": _word,
-    "operator": lambda text: ("o", _OPERATORS.get(text, text)),
-    "relation": lambda text: (".", None),
-    "about": lambda text: ("~", None),
-    "equal": lambda text: ("=", None),
-    "power": lambda text: ("o", text),
-    "raised": lambda text: ("^", 2 if text == "²" else 3),
-    "open": lambda text: ("(", text),
-    "close": lambda text: (")", text),
-    "percent": lambda text: ("%", None),
-    "fraction": lambda text: ("f", None),
-    "label": lambda text: ("w", text[text.index("{") + 1 : -1].strip().lower()),
-    "unreadable": lambda text: ("v", text),
-    "other": lambda text: (".", text),
-}
+    if group == "n":
+        number = read_number(text) if len(text) <= 2 * LONGEST_NUMBER else None
+        return ("n", number) if number else ("v", None)
+    if group == "word":
+        word = text[:LONGEST_NUMBER].lower()
+        if word in ("is", "equals"):
+            return "i", word
+        if word in _WORD_OPERATORS:
+            return "o", _WORD_OPERATORS[word]
+        return ("%", None) if word in ("percent", "pct") else ("w", word)
+    if group == "raised":
+        return "^", 2 if text == "²" else 3
+    if group == "label":
+        return "w", text[text.index("{") + 1 : -1].strip().lower()
+    return _KINDS[group], None if group in ("relation", "about", "equal", "percent", "fraction") else _OPERATORS.get(text, text)
