@@ -61,7 +61,8 @@ gpu_fit.force_precision(14.5)
 from grpo_lab import evaluation, models, recipes, training
 torch.cuda.is_available, torch.cuda.get_device_capability = lambda: True, lambda: (9, 0)
 asked = [m.compute_dtype for name, m in sys.modules.items() if name.startswith("grpo_lab") and hasattr(m, "compute_dtype")]
-print(training.device_args(recipes.get_recipe("qwen3-4b-dapo"))["fp16"], {str(ask(recipes.get_recipe("qwen3-4b-dapo"))) for ask in asked})
+recipe = recipes.get_recipe("qwen3-4b-dapo")
+print(training.device_args(recipe)["fp16"], {str(ask(recipe)) for ask in asked})
 """
     path = {"PYTHONPATH": f"{ROOT / 'bench'}:{ROOT / 'src'}"}
     done = subprocess.run([sys.executable, "-c", code], env=os.environ | path, capture_output=True, text=True, check=False)
