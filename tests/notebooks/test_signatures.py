@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from grpo_lab import training
+from grpo_lab import mirror, training
 from grpo_lab.recipes import RECIPES
 
 ROOT = Path(__file__).parents[2]
@@ -230,6 +230,17 @@ def test_the_trainers_take_every_value_of_a_recipe(name, tmp_path):
     assert_enumerated(config)
     for stage in filter(None, (recipe.priming, recipe.sft)):
         assert training.sft_config(recipe, stage, tmp_path, 0).max_length == recipe.max_length
+
+
+def test_the_trainers_take_what_tracker_and_mirror_hand_on(tmp_path):
+    tree = ast.parse((ROOT / "src" / "grpo_lab" / "tracking.py").read_text())
+    assigned = [node.value for node in ast.walk(tree) if isinstance(node, ast.Assign) and "trainer_args" in ast.dump(node.targets[0])]
+    hub = object.__new__(mirror._HubMirror)
+    hub._stages = {"grpo": "owner/name-run-grpo"}
+    keywords = set(hub.trainer_args("grpo")).union(*map(dict_keys, assigned))
+    assert {"report_to", "run_name", "hub_strategy"} <= keywords
+    for config in ("trl.SFTConfig", "trl.GRPOConfig"):
+        assert unknown(Call("stage.trainer_args", config, frozenset(keywords))) == []
 
 
 def assert_enumerated(config) -> None:
