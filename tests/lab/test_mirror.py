@@ -199,7 +199,7 @@ def killed_at(call: int):
 
 
 @pytest.mark.parametrize("direction", ["copy", "restore"])
-@pytest.mark.parametrize("call", range(40))
+@pytest.mark.parametrize("call", range(21))
 def test_a_kill_leaves_no_half_and_loses_nothing(tmp_path, call, direction):
     # The target has an older checkpoint-20, an older checkpoint-40 and an older metrics file.
     run, copy = tmp_path / "mine", tmp_path / "drive" / "mine"
