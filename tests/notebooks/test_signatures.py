@@ -234,7 +234,8 @@ def test_the_trainers_take_every_value_of_a_recipe(name, tmp_path):
 
 def test_the_trainers_take_what_tracker_and_mirror_hand_on(tmp_path):
     tree = ast.parse((ROOT / "src" / "grpo_lab" / "tracking.py").read_text())
-    assigned = [node.value for node in ast.walk(tree) if isinstance(node, ast.Assign) and "trainer_args" in ast.dump(node.targets[0])]
+    assignments = [node for node in ast.walk(tree) if isinstance(node, ast.Assign)]
+    assigned = [node.value for node in assignments if "trainer_args" in ast.dump(node.targets[0])]
     hub = object.__new__(mirror._HubMirror)
     hub._stages = {"grpo": "owner/name-run-grpo"}
     keywords = set(hub.trainer_args("grpo")).union(*map(dict_keys, assigned))
