@@ -20,7 +20,7 @@ MATH = {
     "stats": set(),
 }
 LAB = {  # beside grpo_math; `report` and `figures` read files, and training does not know them
-    "runs": set(),
+    "runs": {"records"},
     "host": set(),
     "health": set(),
     "records": set(),
@@ -37,7 +37,7 @@ LAB = {  # beside grpo_math; `report` and `figures` read files, and training doe
     "data": {"sources", "recipes", "tiny", "contamination", "runs"},
     "models": {"recipes"},
     "evaluation": {"recipes", "models", "records"},
-    "training": {"recipes", "models", "evaluation", "runs", "mirror", "tracking", "health"},
+    "training": {"recipes", "models", "evaluation", "records", "runs", "mirror", "tracking", "health"},
     "lab": {"host", "recipes", "runs", "mirror", "tracking", "models", "training"},
     "export": {"recipes", "models", "evaluation", "runs", "host", "mirror"},
 }

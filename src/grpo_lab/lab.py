@@ -5,7 +5,7 @@ Standard library only at import: the first cell runs before torch is loaded, and
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,14 +51,11 @@ class Lab:
         settings = {"recipe": self.recipe, "seed": self.seed, "backend": self.backend}
         runs.save_config(self.run, name, settings)
         clock = runs.StageClock(self.run, name)
-        tracker, failed = open_tracker(self.tracker, self.run, name, settings), True
-        try:
+        with ExitStack() as ending:  # the last that is named here comes first
+            ending.callback(self.mirror.copy_new)
+            tracker = ending.enter_context(open_tracker(self.tracker, self.run, name, settings))
+            ending.callback(clock.save)
             yield Stage(self, name, clock, tracker)
-            failed = False
-        finally:
-            clock.save()
-            tracker.finish(failed)
-            self.mirror.copy_new()
 
 
 @dataclass(frozen=True)
@@ -138,8 +135,9 @@ def start(
     chosen = runs.choose_backend("peft" if use_vllm else backend, device.kind)
     from grpo_lab import models  # imports torch and Transformers, after Unsloth
 
+    where = host.detect_host()
     versions, precision = runs.describe_environment(), str(models.compute_dtype(resolved)).removeprefix("torch.")
     told = ", ".join(f"{name} {versions[name]}" for name in ("torch", "trl", "transformers", "unsloth", "commit"))
-    print(f"{host.detect_host()}: {device}; Python {versions['python']}, {told}")
+    print(f"{where}: {device}; Python {versions['python']}, {told}")
     print(f"recipe {resolved.name}, seed {seed}, backend {chosen}, {precision}, results/{folder.name}")
-    return Lab(resolved, folder, root, seed, chosen, open_mirror(mirror, folder, host.detect_host()), tracker, use_vllm)
+    return Lab(resolved, folder, root, seed, chosen, open_mirror(mirror, folder, where), tracker, use_vllm)

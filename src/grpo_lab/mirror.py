@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from grpo_lab.host import first_line
-from grpo_lab.runs import is_complete, latest_checkpoint
+from grpo_lab.runs import checkpoint_step, is_complete, latest_checkpoint
 
 HOSTS = ("colab", "kaggle", "local")
 STAGES = ("priming", "sft", "grpo")
@@ -179,9 +179,9 @@ class _FolderMirror(Mirror):
             copy = self._folder / name
             _put(self.run / name, copy)
             yield name
-            if _step(copy):  # one checkpoint a stage is kept
+            if checkpoint_step(copy):  # one checkpoint a stage is kept
                 for path in copy.parent.glob("checkpoint-*"):
-                    if path != copy and _step(path):
+                    if path != copy and checkpoint_step(path):
                         _wipe(path.rename(path.with_name(path.name + GONE)))
 
 
@@ -189,9 +189,9 @@ def _bring_back(source: Path, run: Path) -> list[str]:
     """Copy from a folder what the run lacks or has older: a file by its time, a checkpoint by its step. Returns the names."""
     here, brought = _scan(run), []
     for name, (_, mtime) in _scan(source).items():
-        if step := _step(source / name):
+        if step := checkpoint_step(source / name):
             newest = latest_checkpoint((run / name).parent)
-            wanted = newest is None or _step(newest) < step
+            wanted = newest is None or checkpoint_step(newest) < step
         else:
             wanted = name not in here or mtime > here[name][1] + CLOCK_SLACK
         if wanted:
@@ -303,7 +303,7 @@ class _HubMirror(Mirror):
 
     def _require_pushed(self) -> None:
         """OSError where the hub lacks the checkpoint before the newest: the trainer pushes on the side, and fails in silence."""
-        steps = sorted(_step(path) for path in (self.run / self._pushing).glob("checkpoint-*") if is_complete(path))
+        steps = sorted(checkpoint_step(path) for path in (self.run / self._pushing).glob("checkpoint-*") if is_complete(path))
         if self._pushing and len(steps) > 1:
             with TemporaryDirectory() as folder, _asking_hub():
                 state = self._api.hf_hub_download(self._stages[self._pushing], f"{LATEST}/{STATE}", local_dir=folder)
@@ -351,13 +351,7 @@ def _is_skipped(name: Path) -> bool:
     """Parts of checkpoints, half-written files, and W&B's own files but for its offline runs, which nobody has synced."""
     synced = name.parts[0] == "wandb" and not (len(name.parts) > 1 and name.parts[1].startswith("offline-run-"))
     unfinished = name.name == ".write-probe" or any(part.endswith(".tmp") for part in name.parts)
-    return synced or unfinished or any(map(_step, (name, *name.parents)))
-
-
-def _step(path: Path) -> int | None:
-    """The step of a checkpoint's folder; None for any other."""
-    match = re.fullmatch(r"checkpoint-(\d+)", path.name)
-    return int(match[1]) if match else None
+    return synced or unfinished or any(map(checkpoint_step, (name, *name.parents)))
 
 
 # 4. What to say.

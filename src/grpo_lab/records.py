@@ -1,4 +1,4 @@
-"""What a run leaves in its folder, read back: samples (JSONL), metrics (CSV) and training completions (TRL's parquet files).
+"""What a run leaves in its folder, written whole and read back: samples (JSONL), metrics (CSV), TRL's completions (parquet).
 
 The one reader for tables, figures, the health guards and a stage that is continued. Standard library only at import.
 """
@@ -6,9 +6,11 @@ The one reader for tables, figures, the health guards and a stage that is contin
 import csv
 import json
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import TextIO
 
 CHECKPOINTS = ("base", "sft", "grpo")
 LABELS = {
@@ -47,9 +49,9 @@ FIELDS = {  # of a sample; a type stands for itself alone, since bool is a subcl
 }
 OPTIONAL_FIELDS = {"marks": (list,)}  # samples of earlier runs lack it
 
-# The columns of a training completion that are no reward function: TRL's own, then those that training adds.
-COMPLETION_COLUMNS = ("step", "prompt", "completion", "advantage")
-COMPLETION_COLUMNS += ("id", "gold", "extracted", "group", "tokens", "truncated", "reward", "flags", "correct")
+# The columns of a training completion that are no reward function: those that training adds (see `training.Recorder`), and TRL's.
+ADDED_COLUMNS = ("id", "gold", "extracted", "correct", "group", "tokens", "truncated", "flags", "false_claims", "reward")
+COMPLETION_COLUMNS = ("step", "prompt", "completion", "advantage", *ADDED_COLUMNS)
 
 
 # --- Samples: what notebook 03 measures --------------------------------------
@@ -99,12 +101,28 @@ def _check_sample(row: object) -> None:
 
 
 def write_jsonl(path: Path | str, rows: Iterable[dict]) -> None:
-    """Write the rows, one a line: beside the file and then in its place, so that a cut leaves the old file whole."""
+    """Write the rows, one a line; the folder is made if needed."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".new")
-    with beside.open("w", encoding="utf-8") as file:
+    with _in_place_of(path) as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def write_csv(path: Path, rows: Sequence[Mapping]) -> None:
+    """Write the rows with every column that any of them has."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with _in_place_of(path) as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@contextmanager
+def _in_place_of(path: Path) -> Iterator[TextIO]:
+    """A file to write beside `path`, put in its place at the end, so that a cut leaves the old one whole."""
+    beside = path.with_name(path.name + ".new")
+    with beside.open("w", newline="", encoding="utf-8") as file:
+        yield file
     beside.replace(path)
 
 

@@ -16,9 +16,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from grpo_lab.records import write_csv
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "datasets", "unsloth", "unsloth_zoo", "wandb")
 BACKENDS = ("auto", "unsloth", "peft")
@@ -70,12 +71,14 @@ def require_adapter(run: Path, stage: str) -> Path:
 
 def latest_checkpoint(stage_dir: Path) -> Path | None:
     """The newest complete checkpoint of a stage, or None. One that was cut off while it was written has no trainer state."""
-    found = [
-        (int(match[1]), path)
-        for path in stage_dir.glob("checkpoint-*")
-        if (match := re.fullmatch(r"checkpoint-(\d+)", path.name)) and is_complete(path)
-    ]
-    return max(found)[1] if found else None
+    found = [path for path in stage_dir.glob("checkpoint-*") if checkpoint_step(path) is not None and is_complete(path)]
+    return max(found, key=checkpoint_step, default=None)
+
+
+def checkpoint_step(path: Path) -> int | None:
+    """The step of a checkpoint, by the name of its folder; None for any other."""
+    match = re.fullmatch(r"checkpoint-(\d+)", path.name)
+    return int(match[1]) if match else None
 
 
 def is_complete(checkpoint: Path) -> bool:
@@ -177,17 +180,6 @@ class StageClock:
         }
         rows = [old for old in read_stages(self.run) if old["stage"] != self.stage] + [row]
         write_csv(self.run / "stages.csv", rows)
-
-
-def write_csv(path: Path, rows: Sequence[Mapping]) -> None:
-    """Write the rows with every column that any of them has: beside the file and then in its place, so a cut loses nothing."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    beside = path.with_name(path.name + ".new")
-    with open(beside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
-    beside.replace(path)
 
 
 def read_stages(run: Path) -> list[dict[str, str]]:

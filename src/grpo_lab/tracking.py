@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from grpo_lab.host import detect_host, first_line
-from grpo_lab.runs import is_continued, latest_checkpoint
+from grpo_lab.runs import checkpoint_step, is_continued, latest_checkpoint
 
 PROJECT = "grpo-math"
 STAGES = ("priming", "sft", "grpo", "evaluation")
@@ -279,7 +279,7 @@ class WandbTracker(Tracker):
         self._run.define_metric("*", step_metric=AXIS, step_sync=True)
         checkpoint = latest_checkpoint(run / stage)
         if rows and checkpoint:  # rows go on at its step; of an offline run each session is a file, numbered after the one before
-            self._run.log({AXIS: int(checkpoint.name.split("-")[1])}, step=rows if self._offline else None)
+            self._run.log({AXIS: checkpoint_step(checkpoint)}, step=rows if self._offline else None)
         self._data_dir = os.environ.get("WANDB_DATA_DIR")
         if self._data_dir is None:  # where tables wait for their upload: with an offline run, and not in a cache
             os.environ["WANDB_DATA_DIR"] = str(run.resolve() / "wandb")

@@ -82,14 +82,14 @@ def test_the_metrics_file_is_the_trainers_log_with_dev_accuracy_also_after_a_cut
 
 
 def test_a_cut_in_the_middle_of_a_write_loses_no_row(tmp_path, monkeypatch):
-    runs.write_csv(tmp_path / "metrics.csv", [{"step": 1, "loss": 0.5}])
+    records.write_csv(tmp_path / "metrics.csv", [{"step": 1, "loss": 0.5}])
 
     def cut(self, target):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Path, "replace", cut)
     with pytest.raises(KeyboardInterrupt):
-        runs.write_csv(tmp_path / "metrics.csv", [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.25}])
+        records.write_csv(tmp_path / "metrics.csv", [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.25}])
     assert rows(tmp_path / "metrics.csv") == [{"step": "1", "loss": "0.5"}]
 
 
@@ -300,6 +300,7 @@ def test_every_stage_trains_saves_resumes_and_loads(backend, open_lab, capsys):
 def assert_kept(kept: list[dict], logged: dict[str, float]) -> None:
     """The completions of a logged step are those that were paid: TRL's own means and advantages follow from the rows."""
     assert len(kept) == 8 and [row["group"] for row in kept] == [0] * 4 + [1] * 4
+    assert set(records.reward_parts(kept[0])) == {"correctness", "exact_format", "approximate_format"}, "and no other column"
     texts, golds = [row["completion"][-1]["content"] for row in kept], [row["gold"] for row in kept]
     for name, function in (("correctness", rewards.correctness), ("exact_format", rewards.exact_format)):
         paid = [row[name] for row in kept]

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 import torch
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from grpo_lab.evaluation.plan import short_hash
 from grpo_lab.models import base_path, compute_dtype
 from grpo_lab.recipes import Recipe
 
@@ -137,7 +138,7 @@ class VllmGenerator:
         self.engine = engine
         weights = adapter / "adapter_model.safetensors" if adapter else None
         content = weights.read_bytes() if weights else b"vllm"
-        self.fingerprint = hashlib.sha256(content).hexdigest()[:16]
+        self.fingerprint = short_hash(content)
         number = int(self.fingerprint[:7], 16) + 1  # vLLM keeps adapters by number
         self.lora = LoRARequest(adapter.parent.name, number, str(adapter)) if adapter else None
 

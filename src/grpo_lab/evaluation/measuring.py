@@ -4,7 +4,6 @@ Grading is `answers.read_completion`, the definition of correct that the rewards
 where it stopped: finished batches stand in a file beside the final one.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
@@ -15,6 +14,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from grpo_lab.evaluation.generation import Completion, Decoding, TransformersGenerator, VllmGenerator
+from grpo_lab.evaluation.plan import short_hash
 from grpo_lab.recipes import Recipe
 from grpo_lab.records import write_jsonl
 from grpo_math.answers import read_completion
@@ -81,8 +81,8 @@ def evaluate(
     decoding = decoding or Decoding(recipe.evaluation.max_completion_length)
     decoding = replace(decoding, stop=NEXT_PROBLEM if style == "few-shot" else None)
     prompts = render_prompts(tokenizer, rows, style)
-    hashes = [_short_hash(prompt) for prompt in prompts]
-    setting = _short_hash(json.dumps([generator.fingerprint, asdict(decoding)]))
+    hashes = [short_hash(prompt.encode()) for prompt in prompts]
+    setting = short_hash(json.dumps([generator.fingerprint, asdict(decoding)]).encode())
     by_length = sorted(range(len(rows)), key=lambda i: len(prompts[i]))
     tasks = [(i, k) for i in by_length for k in range(decoding.samples)]
     batches = [(n, tasks[n : n + generator.batch_size]) for n in range(0, len(tasks), generator.batch_size)]
@@ -137,10 +137,6 @@ def evaluate(
         write_jsonl(path, ordered)
         unfinished.unlink(missing_ok=True)
     return ordered
-
-
-def _short_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _readable(path: Path) -> Iterator[dict]:

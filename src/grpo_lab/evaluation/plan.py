@@ -60,7 +60,7 @@ def _plan(recipe: Recipe, rows: Dataset) -> dict:
 
 def hash_items(ids: list[str]) -> str:
     """16 hexadecimal digits for a list of item ids in their order."""
-    return hashlib.sha256("".join(ids).encode()).hexdigest()[:16]
+    return short_hash("".join(ids).encode())
 
 
 def hash_extractor() -> str:
@@ -69,8 +69,13 @@ def hash_extractor() -> str:
     # `harness` restates another project's extraction and grades nothing here.
     answers = sorted(path for path in (package / "answers").glob("*.py") if path.name != "harness.py")
     sources = [package / "formats.py", *answers]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    return short_hash(b"".join(path.read_bytes() for path in sources))
 
 
 def _digest(plan: dict) -> str:
-    return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:16]
+    return short_hash(json.dumps(plan, sort_keys=True).encode())
+
+
+def short_hash(content: bytes) -> str:
+    """The first 16 hexadecimal digits of the SHA-256."""
+    return hashlib.sha256(content).hexdigest()[:16]

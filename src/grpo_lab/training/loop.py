@@ -6,7 +6,7 @@ from accelerate import Accelerator
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from grpo_lab.mirror import Mirror
-from grpo_lab.runs import latest_checkpoint
+from grpo_lab.runs import checkpoint_step, latest_checkpoint
 from grpo_lab.training.learning import Learning, change_by_layer, fingerprint, lora_scale, trainable_weights
 from grpo_lab.training.log_probs import use_torch_where_triton_is_missing
 from grpo_lab.training.watching import say
@@ -25,7 +25,7 @@ def train(trainer: Trainer, stage_dir: Path, mirror: Mirror | None = None) -> Le
     checkpoint = latest_checkpoint(stage_dir)
     if checkpoint:
         print(f"continuing from {stage_dir.name}/{checkpoint.name}")
-        if checkpoint.name == f"checkpoint-{trainer.args.max_steps}":  # all is done: TRL would write its last table anew, empty
+        if checkpoint_step(checkpoint) == trainer.args.max_steps:  # all is done: TRL would write its last table anew, empty
             trainer.log_completions = False
     updates = Updates(trainer.accelerator)
     trainer.callback_handler.callbacks.insert(0, updates)  # before those that write the log down

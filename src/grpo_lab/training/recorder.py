@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from transformers import PreTrainedTokenizerBase, TrainerCallback
 
 from grpo_lab.evaluation import grade
+from grpo_lab.records import ADDED_COLUMNS
 from grpo_math.formats import ReasoningFormat
 from grpo_math.rewards.contract import RewardFunction, completion_text
-
-COLUMNS = ("id", "gold", "extracted", "correct", "group", "tokens", "truncated", "flags", "false_claims", "reward")
 
 
 class Recorder(TrainerCallback):
@@ -63,7 +62,7 @@ class Recorder(TrainerCallback):
             row["reward"] = sum(value for value in row["rewards"].values() if value is not None)
             row |= {"extracted": row["extracted_strict"], "correct": row["correct_strict"]}
         rows = self.latest
-        for name in COLUMNS:
+        for name in ADDED_COLUMNS:
             log_extra(name, [" ".join(row[name]) if name == "flags" else row[name] for row in rows])
         metrics = {
             "time/generate": self.generated - self.began,
@@ -88,7 +87,7 @@ class _Recorded:
             self.recorder.begin(prompts, completions, completion_ids, columns)
 
         def log_other(name: str, values: list) -> None:
-            if name not in COLUMNS:  # TRL would add a second list to the column
+            if name not in ADDED_COLUMNS:  # TRL would add a second list to the column
                 log_extra(name, values)
 
         values = self.function(

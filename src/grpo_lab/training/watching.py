@@ -11,7 +11,8 @@ from tqdm import tqdm
 from transformers import TrainerCallback
 
 from grpo_lab.health import Illness, diagnose
-from grpo_lab.runs import StageClock, write_csv
+from grpo_lab.records import write_csv
+from grpo_lab.runs import StageClock
 from grpo_lab.tracking import Tracker
 from grpo_lab.training.recorder import Recorder
 
