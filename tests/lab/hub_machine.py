@@ -15,6 +15,7 @@ from grpo_lab import lab
 from grpo_lab.mirror import open_mirror
 from grpo_lab.recipes import TINY
 
+PATIENCE = 60  # seconds for one push to the loopback hub
 ROOT = Path(__file__).parents[2]
 PLAN = replace(TINY.grpo, rollouts=3, prompts_per_rollout=2, num_generations=4, updates_per_rollout=1, max_completion_length=24)
 RECIPE = replace(TINY, sft=replace(TINY.sft, examples=24, batch_size=8), grpo=replace(PLAN, save_every=1))
@@ -32,10 +33,17 @@ def train(here: lab.Lab, name: str, die_at: int | None) -> None:
     class Die(TrainerCallback):
         def on_step_begin(self, args, state, control, **kwargs):
             kept = Path(os.environ["HUB_FOLDER"]) / "models" / str(args.hub_model_id) / "last-checkpoint" / "trainer_state.json"
-            while state.global_step == die_at:
-                if kept.is_file() and json.loads(kept.read_text())["global_step"] == die_at:
-                    os._exit(9)
+            if not 0 < state.global_step <= (die_at or 0):
+                return
+            # The trainer leaves out a push while the one before is under way, so each is waited for.
+            until = time.monotonic() + PATIENCE
+            while not kept.is_file() or json.loads(kept.read_text())["global_step"] != state.global_step:
+                if time.monotonic() > until:
+                    raise TimeoutError(f"checkpoint-{state.global_step} has not reached the hub in {PATIENCE} s")
                 time.sleep(0.1)
+            if state.global_step == die_at:
+                os._exit(9)
+            time.sleep(1)  # until the trainer knows that its push is done
 
     base, tokenizer = models.load_base(RECIPE, ROOT, "peft")
     with here.stage(name) as stage:
