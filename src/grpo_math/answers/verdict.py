@@ -25,6 +25,7 @@ _CACHED = 300  # characters; longer answers are read anew each time, so that the
 _INTEGER = re.compile(r"-?\d{1,15}", re.ASCII)
 _PROSE = re.compile(r"(?!(?:pi|inf|infinity)$)(?=[A-Za-z]{3,}$|.*[a-z]{4})[A-Za-z][A-Za-z ,;.'-]*", re.IGNORECASE)
 _MAYBE_LIST = re.compile(r"\d,\d{3}(?!\d)")
+_SEPARATOR = re.compile(r"[,;]|\b(?:and|or)\b")
 # A choice followed by what it says: (B) 12, B. twelve.
 _CHOICE = re.compile(
     r"\s*(?:\\text(?:bf|rm|it)?\s*\{)?\s*(\(?)([A-J])\s*(?(1)\)|[).:])(?!.*(?:[,=]|\b(?:or|and)\b)).*[^\s}].*", re.DOTALL
@@ -161,7 +162,9 @@ def judge(answer: str, gold: str) -> Verdict:
     if not answer.strip():
         return Verdict(False, "no answer", None, gold)
     correct, reason = _compare(_read(answer), wanted)
-    if not correct and (_MAYBE_LIST.search(answer) or _MAYBE_LIST.search(gold)):  # is 1,234 a number or a list of two?
+    # Is 1,234 a number or a list of two? A list only beside another list: 1,001 as the list of 1 and 1 is not the number 1.
+    lists = _SEPARATOR.search(answer) and _SEPARATOR.search(gold)
+    if not correct and lists and (_MAYBE_LIST.search(answer) or _MAYBE_LIST.search(gold)):
         correct, reason = _compare(_read(answer, False), _read_gold(gold, False))
     if not correct and wanted.node and wanted.node[0] == "v" and (choice := _CHOICE.fullmatch(answer)):
         correct = choice.group(2) == wanted.node[1]
