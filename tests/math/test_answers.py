@@ -158,6 +158,8 @@ EXTRACTED = {
     "section before box": ("\\boxed{1}<end_working_out><SOLUTION>72</SOLUTION>", TAGS, "72", "72"),
     "box in place of the section": ("w \\boxed{72}", TAGS, None, "72"),
     "section cut off": ("w<end_working_out><SOLUTION>72", TAGS, None, None),
+    "section cut off, its answer announced": ("<SOLUTION>6 * 12 = 72. The answer is 72.", TAGS, None, "72"),
+    "answer announced before a section that is cut off": ("The answer is 72.<end_working_out><SOLUTION>", TAGS, None, "72"),
     "two sections": ("<SOLUTION>71</SOLUTION><SOLUTION>72</SOLUTION>", TAGS, None, "72"),
     "box, no format": ("w \\boxed{72}", None, "72", "72"),
     "box before a mark": ("\\boxed{72}\n#### 71", None, "72", "72"),

@@ -106,9 +106,13 @@ def find(text: str, format: Format | None = None, strict: bool = False) -> Found
     text = text[-MARKED_TAIL:]
     if tagged := _TAGGED.findall(text):
         return Found(tagged[-1][1].strip())
-    if "\\boxed" in text or _CUT_OFF.search(text):
+    if "\\boxed" in text:
         return Found(None)
-    return _unboxed(_TAG.sub(" ", text) if "<" in text else text)
+    unfinished = _CUT_OFF.search(text)
+    text = _TAG.sub(" ", text) if "<" in text else text
+    if marked := _last_marked(text):
+        return marked
+    return Found(None if unfinished else _unmarked(text))  # of a section that is cut off its number may be cut off too
 
 
 def after_thinking(text: str) -> str:
@@ -171,15 +175,22 @@ def _marked(text: str) -> list[tuple[int, str]]:
     return answers
 
 
-def _unboxed(text: str) -> Found:
-    if marked := _marked(text):
-        place, answer = marked[-1]
-        others = tuple(other for at, other in marked[:-1] if place - at < 400 and not _RETRACTION.search(text, at, place))
-        return Found(answer, others)
+def _last_marked(text: str) -> Found | None:
+    """The last answer behind a mark, with those that it does not take back."""
+    marked = _marked(text)
+    if not marked:
+        return None
+    place, answer = marked[-1]
+    others = tuple(other for at, other in marked[:-1] if place - at < 400 and not _RETRACTION.search(text, at, place))
+    return Found(answer, others)
+
+
+def _unmarked(text: str) -> str | None:
+    """The answer of a text without any mark: the whole of a short one that is nothing else, or what the last line concludes."""
     text = text.strip()
     if len(text) <= 200 and "\n" not in text and (not _PROSE.search(text) or _BARE.fullmatch(text)):
-        return Found(text or None)
-    return Found(_last_line(text))
+        return text or None
+    return _last_line(text)
 
 
 def _last_line(text: str) -> str | None:
