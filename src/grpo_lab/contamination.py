@@ -38,6 +38,7 @@ _NUMBER_WORDS = frozenset(
 )
 _PRONOUNS = frozenset("he she him her his hers himself herself".split())
 
+
 def split_words(text: str) -> list[str]:
     r"""The words, numbers and operators of a text; punctuation, LaTeX layout and braces are left out.
 

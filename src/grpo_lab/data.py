@@ -120,7 +120,9 @@ def load_priming_examples(recipe: Recipe, tokenizer: Any = None) -> Dataset:
             row = make_row(example["problem"], example["answer"], example["id"], "priming")
             rows.append(row | {"completion": assistant_turn(fmt, example["reasoning"], example["answer"])})
         except (json.JSONDecodeError, KeyError) as error:
-            raise ValueError(f"{path}, line {number} is damaged ({error!r}). Restore it with `git checkout -- {path}`.") from error
+            raise ValueError(
+                f"{path}, line {number} is damaged ({error!r}). Restore it with `git checkout -- {path}`."
+            ) from error
     return _described(rows, f"{len(rows)} curated examples, written and checked by hand.")
 
 
