@@ -45,7 +45,7 @@ def load_problems(recipe: Recipe, split: str, count: int, seed: int = 0, tokeniz
     if plan.source is None:
         share = plan.unanswerable if split == "grpo" else 0.0
         rows = [row for _, row in _draw_with_twins(recipe, split, count, seed, share)]
-        return _described(Dataset.from_list(rows), f"{count:,} problems of the tiny world, split {split}{_twins_among(rows)}.")
+        return _described(rows, f"{count:,} problems of the tiny world, split {split}{_twins_among(rows)}.")
 
     # Public prompts to train on: the last of them make room for the unanswerable ones.
     if split == "grpo":
@@ -78,7 +78,7 @@ def load_twins(recipe: Recipe) -> Dataset | None:
         return None
     if recipe.grpo.source is None:
         rows = _test_twins(recipe)
-        return _described(Dataset.from_list(rows), f"{len(rows):,} of the test problems without a quantity that they need.")
+        return _described(rows, f"{len(rows):,} of the test problems without a quantity that they need.")
     twins, report = load_twin_problems(replace(recipe.evaluation.source or recipe.grpo.source, filters=(), limit=count))
     return _described(twins, report.markdown())
 
@@ -100,7 +100,7 @@ def load_sft_examples(recipe: Recipe, seed: int, tokenizer: Any = None) -> Datas
         worked = WAYS[ways[i % len(ways)]](problem), str(problem.answer)
         reasoning, answer = REFUSAL if row["answer"] == UNANSWERABLE else worked
         rows.append(row | {"completion": assistant_turn(fmt, reasoning, answer)})
-    return _described(Dataset.from_list(rows), f"{len(rows):,} worked examples of the tiny world{_twins_among(rows)}.")
+    return _described(rows, f"{len(rows):,} worked examples of the tiny world{_twins_among(rows)}.")
 
 
 def load_priming_examples(recipe: Recipe, tokenizer: Any = None) -> Dataset:
@@ -114,7 +114,7 @@ def load_priming_examples(recipe: Recipe, tokenizer: Any = None) -> Dataset:
         return _described(examples, report.markdown())
     path = project_root() / PRIMING_FILE
     rows = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(path.read_text().splitlines()[: stage.examples], start=1):
         try:
             example = json.loads(line)
             row = make_row(example["problem"], example["answer"], example["id"], "priming")
@@ -123,8 +123,7 @@ def load_priming_examples(recipe: Recipe, tokenizer: Any = None) -> Dataset:
             raise ValueError(
                 f"{path}, line {number} is damaged ({error!r}). Restore it with `git checkout -- {path}`."
             ) from error
-    rows = rows[: stage.examples]
-    return _described(Dataset.from_list(rows), f"{len(rows)} curated examples, written and checked by hand.")
+    return _described(rows, f"{len(rows)} curated examples, written and checked by hand.")
 
 
 def check_contamination(recipe: Recipe, *training: Dataset | None, save: Path | None = None) -> Contamination:
@@ -184,6 +183,7 @@ def _twins_among(rows: Sequence[dict]) -> str:
     return f", {twins:,} of them without a quantity that they need" if twins else ""
 
 
-def _described(rows: Dataset, description: str) -> Dataset:
+def _described(rows: Dataset | list[dict], description: str) -> Dataset:
+    rows = Dataset.from_list(rows) if isinstance(rows, list) else rows
     rows.info.description = description
     return rows

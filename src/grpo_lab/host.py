@@ -3,8 +3,8 @@
 >>> str(Device("cuda", "Tesla T4", 15.0, (7, 5), count=2))
 '2 x Tesla T4, 15 GiB, compute capability 7.5'
 
-Standard library only at import, and nothing here imports torch: the first cell runs before torch is loaded, because which cards
-torch sees, and which torch it is, are settled by then. Memory and disk are in GiB.
+Nothing here imports torch: the first cell runs before torch is loaded, because which cards torch sees, and which torch it is,
+are settled by then. Memory and disk are in GiB.
 
 On Colab and Kaggle a kernel is running on the host's own libraries. What it has loaded (KEPT) stays at its version, by a
 constraints file made of what is installed; moving it breaks the session in ways that look like errors of this project. On any
@@ -20,13 +20,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Container, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from packaging.requirements import Requirement
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 GIB = 1024**3
 ROOT = Path(__file__).parents[2]  # of the clone, where the files with the pins lie
@@ -80,65 +79,42 @@ class Device:
         return ", ".join(parts)
 
 
-def detect_host(
-    environ: Mapping[str, str] = os.environ,
-    modules: Container[str] = sys.modules,
-    kaggle_folder: Path = Path("/kaggle/working"),
-) -> str:
-    """The host, "colab", "kaggle" or "local"; by default as the environment and the loaded modules of this process say."""
+def detect_host() -> str:
+    """The host: "colab", "kaggle" or "local"."""
     # Kaggle first: its image is built on Colab's. KAGGLE_USERNAME and the like say nothing: Kaggle's command line tool reads
-    # them anywhere. The folder comes last, because notebooks that were brought to Colab from Kaggle make one.
-    if environ.get("KAGGLE_KERNEL_RUN_TYPE"):
+    # them anywhere.
+    if os.environ.get("KAGGLE_KERNEL_RUN_TYPE"):
         return "kaggle"
-    if environ.get("COLAB_RELEASE_TAG") or "google.colab" in modules:
-        return "colab"
-    return "kaggle" if kaggle_folder.is_dir() else "local"
+    return "colab" if os.environ.get("COLAB_RELEASE_TAG") or "google.colab" in sys.modules else "local"
 
 
-def detect_device(environ: Mapping[str, str] = os.environ) -> Device:
+def detect_device() -> Device:
     """The device that torch will choose: the visible CUDA cards, else Apple's GPU, else the CPU.
 
     CUDA_VISIBLE_DEVICES counts. An `nvidia-smi` that is there and does not answer counts as no card, which is printed.
     """
-    cards = _visible(_cards(), environ.get("CUDA_VISIBLE_DEVICES"))
-    if cards:
-        return replace(cards[0], count=len(cards))
+    cards = []
+    if shutil.which(QUERY[0]):
+        try:
+            answer = subprocess.run(QUERY, capture_output=True, text=True, errors="replace", timeout=30, check=False)
+            if answer.returncode:
+                raise ValueError((answer.stdout + answer.stderr).strip().partition("\n")[0])
+            for line in answer.stdout.strip().splitlines():
+                name, mebibytes, capability = (part.strip() for part in line.rsplit(",", 2))
+                major, minor = capability.split(".")
+                cards.append(Device("cuda", name, int(mebibytes) / 1024, (int(major), int(minor))))
+        except (OSError, subprocess.TimeoutExpired, ValueError) as error:
+            print(f"nvidia-smi is here but names no card that can be used, so this counts as a machine without a GPU ({error}).")
+            cards = []
+
+    # The first visible card is the one that is used: a number, or an identifier, which the query does not show.
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(len(cards))))).split(",")
+    first = "0" if visible[0].startswith(("GPU-", "MIG-")) else visible[0].strip()
+    if first.isdecimal() and int(first) < len(cards):
+        return replace(cards[int(first)], count=len(visible))
     if (platform.system(), platform.machine()) == ("Darwin", "arm64"):
         return Device("mps", "Apple Silicon", memory_gb())
     return Device("cpu", f"CPU with {os.cpu_count()} cores", memory_gb())
-
-
-def _cards() -> list[Device]:
-    if shutil.which(QUERY[0]) is None:
-        return []
-    cards = []
-    try:
-        answer = subprocess.run(QUERY, capture_output=True, text=True, errors="replace", timeout=30, check=False)
-        if answer.returncode:
-            raise ValueError((answer.stdout + answer.stderr).strip().partition("\n")[0])
-        for line in filter(str.strip, answer.stdout.splitlines()):
-            name, mebibytes, capability = (part.strip() for part in line.rsplit(",", 2))
-            major, minor = capability.split(".")
-            cards.append(Device("cuda", name, int(mebibytes) / 1024, (int(major), int(minor))))
-    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
-        print(f"nvidia-smi is here but names no card that can be used, so this counts as a machine without a GPU ({error}).")
-        return []
-    return cards
-
-
-def _visible(cards: list[Device], setting: str | None) -> list[Device]:
-    """The cards that CUDA_VISIBLE_DEVICES leaves: as in CUDA, the list ends at the first number that is no card's."""
-    if setting is None:
-        return cards
-    chosen = []
-    for entry in (part.strip() for part in setting.split(",")):
-        if entry.startswith(("GPU-", "MIG-")):  # an identifier, which the query does not show: in order
-            chosen += cards[len(chosen) : len(chosen) + 1]
-        elif entry.isdecimal() and int(entry) < len(cards):
-            chosen.append(cards[int(entry)])
-        else:
-            break
-    return chosen
 
 
 def memory_gb() -> float:
@@ -146,14 +122,14 @@ def memory_gb() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
 
 
-def use_one_card(device: Device, environ: MutableMapping[str, str] = os.environ) -> Device:
+def use_one_card(device: Device) -> Device:
     """The device with one card, the others hidden from torch and a sentence about it printed. Call it before torch is imported.
 
     Processes that a launcher started (LOCAL_RANK or WORLD_SIZE is set) share the cards out among themselves: nothing is done.
     """
-    if device.count < 2 or "LOCAL_RANK" in environ or "WORLD_SIZE" in environ:
+    if device.count < 2 or "LOCAL_RANK" in os.environ or "WORLD_SIZE" in os.environ:
         return device
-    environ["CUDA_VISIBLE_DEVICES"] = environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+    os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
     print(
         f"The first of {device.count} cards is used and the rest are left alone: without `accelerate launch` the trainer would "
         "split each batch over them by DataParallel, which is slow and keeps them half idle."
@@ -171,35 +147,30 @@ class RestartNeeded(RuntimeError):
         return [str(self)]
 
 
-def set_up(environ: MutableMapping[str, str] = os.environ, loaded: Collection[str] = sys.modules) -> Device:
+def set_up() -> Device:
     """Install what a host lacks, leave one card visible, and return the device. Call it before torch is imported.
 
-    Prints what is installed; on your own machine, where nothing is, what is missing. loaded: names of the modules that the
-    kernel has imported. Raises RestartNeeded where one of their libraries was moved, and RuntimeError where pip fails.
+    Prints what is installed; on your own machine, where nothing is, what is missing. Raises RestartNeeded where a library that
+    the kernel has imported was moved, and RuntimeError where pip fails.
     """
-    from packaging.requirements import Requirement
-
-    host, device, installed = detect_host(environ, loaded), detect_device(environ), installed_versions()
-    stack, alone = _read_pins(STACK), _read_pins(ALONE)
+    host, device, installed = detect_host(), detect_device(), installed_versions()
+    stack, alone = read_pins(STACK), read_pins(ALONE)
     if host != "local":
         if device.kind == "cuda":
-            alone.append(Requirement(CUT_CROSS_ENTROPY))
-        if "torchao" in installed and _lacking([Requirement("torchao>=0.16")], installed):
-            stack.append(Requirement(TORCHAO))
-    stack_lacks, alone_lacks = _lacking(stack, installed), _lacking(alone, installed)
-    listed = ", ".join(stack_lacks + alone_lacks)
-    if listed and host == "local":
-        print(f"Nothing is installed on your own machine; `make setup` brings what this project pins: {listed}.")
-    elif listed:
-        # All of the stack where one is lacking, so that pip moves none off its pin for another's sake.
-        commands = [[str(pin) for pin in stack]] if stack_lacks else []
-        commands += [["--no-deps", *map(str, alone)]] if alone_lacks else []
-        print(f"Installing {listed}.")
-        _install(commands, {name: installed[name] for name in KEPT if name in installed}, loaded)
-    return use_one_card(device, environ)
+            alone.append(CUT_CROSS_ENTROPY)
+        if "torchao" in installed and _lacking(["torchao>=0.16"], installed):
+            stack.append(TORCHAO)
+    lacking = ", ".join(_lacking(stack + alone, installed))
+    if lacking and host == "local":
+        print(f"Nothing is installed on your own machine; `make setup` brings what this project pins: {lacking}.")
+    elif lacking:
+        # All of it where one is lacking, so that pip moves none off its pin for another's sake.
+        print(f"Installing {lacking}.")
+        _install([stack, ["--no-deps", *alone]], KEPT)
+    return use_one_card(device)
 
 
-def add_vllm(device: Device, environ: Mapping[str, str] = os.environ, loaded: Collection[str] = sys.modules) -> None:
+def add_vllm(device: Device) -> None:
     """Install vLLM on a host, with its own torch; on your own machine print the command.
 
     RuntimeError for a card below compute capability 8 or none, RestartNeeded where the kernel has loaded what was moved.
@@ -209,24 +180,18 @@ def add_vllm(device: Device, environ: Mapping[str, str] = os.environ, loaded: Co
             f"vLLM needs a CUDA card of compute capability 8 or more and this is {device}: its wheels are built for CUDA 13, "
             "and its standby mode is unstable on a T4. Set USE_VLLM = False; Transformers generates then."
         )
-    from packaging.requirements import Requirement
-
-    installed = installed_versions()
-    if not _lacking([Requirement(VLLM)], installed):
+    if not _lacking([VLLM], installed_versions()):
         return
-    if detect_host(environ, loaded) == "local":
+    if detect_host() == "local":
         print(f"Nothing is installed on your own machine; run yourself: pip install {VLLM}")
         return
     print(f"Installing {VLLM} and the torch it needs, built for CUDA 13 (NVIDIA driver 580 or newer): some 4 GB are downloaded.")
-    pinned = {pin.name for pin in _read_pins(STACK)}
-    held = {name: installed[name] for name in (*KEPT, *sorted(pinned)) if name in installed and name not in VLLM_MOVES}
-    _install([[VLLM]], held, loaded)
+    pinned = (Requirement(pin).name for pin in read_pins(STACK))
+    _install([[VLLM]], [name for name in (*KEPT, *pinned) if name not in VLLM_MOVES])
 
 
 def installed_versions() -> dict[str, str]:
     """Version of each installed library, by its name in lower case with hyphens."""
-    from packaging.utils import canonicalize_name
-
     found = {}
     for library in importlib.metadata.distributions():
         if name := library.metadata["Name"]:  # a folder that a broken removal left behind has none
@@ -234,35 +199,35 @@ def installed_versions() -> dict[str, str]:
     return found
 
 
-def _read_pins(path: Path) -> list["Requirement"]:
-    from packaging.requirements import Requirement
+def loaded_libraries() -> set[str]:
+    """The names, as in `installed_versions`, of the libraries that this process has imported."""
+    libraries = importlib.metadata.packages_distributions()
+    return {canonicalize_name(name) for module in libraries.keys() & sys.modules for name in libraries[module]}
 
+
+def read_pins(path: Path) -> list[str]:
+    """The requirements in a file, without its comments."""
     lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
-    return [Requirement(line) for line in lines if line]
+    return [line for line in lines if line]
 
 
-def _lacking(pins: Sequence["Requirement"], installed: Mapping[str, str]) -> list[str]:
+def _lacking(pins: Iterable[str], installed: Mapping[str, str]) -> list[str]:
     """What is not installed as pinned, in words. A build's label (+cpu) does not count."""
-    from packaging.utils import canonicalize_name
-
     lacking = []
-    for pin in pins:
+    for pin in map(Requirement, pins):
         there = installed.get(canonicalize_name(pin.name))
         if there is None or not pin.specifier.contains(there, prereleases=True):
             lacking.append(f"{pin.name} {str(pin.specifier).removeprefix('==')}" + (f" ({there} is installed)" if there else ""))
     return lacking
 
 
-def _install(commands: Sequence[Sequence[str]], held: Mapping[str, str], loaded: Collection[str]) -> None:
-    """Run `pip install` with each of these lists of arguments; what is `held` stays at its version."""
-    from packaging.utils import canonicalize_name
-
-    started, before = time.perf_counter(), installed_versions()
-    libraries = importlib.metadata.packages_distributions()
-    in_memory = {canonicalize_name(name) for module in libraries.keys() & set(loaded) for name in libraries[module]}
+def _install(commands: Iterable[list[str]], kept: Iterable[str]) -> None:
+    """Run `pip install` with each of these lists of arguments; the libraries that are to be kept stay at their versions."""
+    started, before, loaded = time.perf_counter(), installed_versions(), loaded_libraries()
+    held = [f"{name}=={before[name]}" for name in kept if name in before]
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder) / "constraints.txt"
-        constraints.write_text("".join(f"{name}=={version}\n" for name, version in held.items()))
+        constraints.write_text("\n".join(held))
         for arguments in commands:
             pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments)
             done = subprocess.run(
@@ -270,15 +235,15 @@ def _install(commands: Sequence[Sequence[str]], held: Mapping[str, str], loaded:
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
             )  # fmt: skip
             if done.returncode:
-                last = "\n".join(line for line in done.stdout.splitlines() if line.strip())[-1000:]
                 raise RuntimeError(
                     f"`pip install {' '.join(arguments)}` failed, so the libraries are not complete: see that the session may "
-                    "use the internet (on Kaggle Session options > Internet) and run this cell again; pip ended with:\n" + last
+                    "use the internet (on Kaggle Session options > Internet) and run this cell again; pip ended with:\n"
+                    + done.stdout.strip()[-1000:]
                 )
     importlib.invalidate_caches()  # what was just installed is to be found by this process
     print(f"Installed in {time.perf_counter() - started:.0f} s; {len(held)} libraries were held at their versions.")
     after = installed_versions()
-    if moved := sorted(name for name in in_memory if after.get(name) != before.get(name)):
+    if moved := sorted(name for name in loaded if after.get(name) != before.get(name)):
         raise RestartNeeded(
             f"This session has loaded {', '.join(moved)} in another version than is installed now: restart it once "
             "(Runtime > Restart session; on Kaggle Run > Restart session), then run all cells again."
@@ -348,23 +313,15 @@ def existing_parent(place: Path) -> Path:
 
 
 def _check_unsloth() -> None:
-    """RuntimeError for a WATCHED library outside what the installed Unsloth states; nothing to check without Unsloth.
-
-    Extras, markers that do not hold here, and libraries that are not installed are passed over.
-    """
-    from packaging.requirements import Requirement
-    from packaging.utils import canonicalize_name
-
+    """RuntimeError for a WATCHED library outside what the installed Unsloth states; nothing to check without Unsloth."""
     installed = installed_versions()
-    for unsloth in ("unsloth", "unsloth_zoo"):
-        if canonicalize_name(unsloth) not in installed:
-            continue
+    for unsloth in filter(installed.get, ("unsloth", "unsloth-zoo")):
         for stated in map(Requirement, importlib.metadata.requires(unsloth) or []):
             name = canonicalize_name(stated.name)
-            applies = stated.marker is None or stated.marker.evaluate({"extra": ""})
-            if name in WATCHED and name in installed and applies and _lacking([stated], installed):
+            applies = name in WATCHED and name in installed and (stated.marker is None or stated.marker.evaluate({"extra": ""}))
+            if applies and not stated.specifier.contains(installed[name], prereleases=True):
                 raise RuntimeError(
-                    f"{name} {installed[name]} is installed and {unsloth} {importlib.metadata.version(unsloth)} accepts "
+                    f"{name} {installed[name]} is installed and {unsloth} {installed[unsloth]} accepts "
                     f'{stated.specifier}: run `pip install "{name}{stated.specifier}"` and restart the session.'
                 )
 

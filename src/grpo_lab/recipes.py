@@ -278,11 +278,7 @@ QWEN3_4B_DAPO = replace(
     grpo=replace(_QWEN3_4B.grpo, source=DAPO),
     evaluation=Evaluation(problems=500, max_completion_length=1024, batch_size=16, source=MATH_500),
 )
-QWEN3_4B_ENGINE = replace(
-    _QWEN3_4B,
-    name="qwen3-4b-engine",
-    rewards="graded",
-)
+QWEN3_4B_ENGINE = replace(_QWEN3_4B, name="qwen3-4b-engine", rewards="graded")
 QWEN2_5_0_5B_GSM8K = Recipe(
     name="qwen2.5-0.5b-gsm8k",
     base_model="Qwen/Qwen2.5-0.5B-Instruct",
@@ -362,27 +358,19 @@ def for_device(recipe: Recipe, device: Device) -> Recipe:
     """
     if not recipe.variants:
         return recipe
-    fitting = [v for v in recipe.variants if v.kind == device.kind and v.memory_gb <= device.memory_gb]
-    same_kind = [v for v in recipe.variants if v.kind == device.kind]
-    variant = (fitting[:1] or same_kind[-1:] or recipe.variants[-1:])[0]
+    same_kind = [v for v in recipe.variants if v.kind == device.kind] or recipe.variants[-1:]
+    variant = next((v for v in same_kind if v.memory_gb <= device.memory_gb), same_kind[-1])
     print(f"{recipe.name} for {variant.hardware}, because the device is {device}.")
-    return _with_variant(recipe, variant)
-
-
-def _with_variant(recipe: Recipe, variant: Variant) -> Recipe:
-    def sft(stage: Sft | None) -> Sft | None:
-        return stage and replace(stage, micro_batch=variant.sft_micro_batch)
-
-    grpo, evaluation = recipe.grpo, recipe.evaluation
+    lora, grpo, evaluation = recipe.lora, recipe.grpo, recipe.evaluation
     budget = evaluation.max_completion_length * variant.max_completion_length // grpo.max_completion_length
     return replace(
         recipe,
         hardware=variant.hardware,
         max_length=variant.max_length,
         load_in_4bit=variant.load_in_4bit,
-        lora=replace(recipe.lora, rank=variant.lora_rank, alpha=recipe.lora.alpha * variant.lora_rank // recipe.lora.rank),
-        priming=sft(recipe.priming),
-        sft=sft(recipe.sft),
+        lora=replace(lora, rank=variant.lora_rank, alpha=lora.alpha * variant.lora_rank // lora.rank),
+        priming=recipe.priming and replace(recipe.priming, micro_batch=variant.sft_micro_batch),
+        sft=recipe.sft and replace(recipe.sft, micro_batch=variant.sft_micro_batch),
         grpo=replace(grpo, micro_batch=variant.grpo_micro_batch, max_completion_length=variant.max_completion_length),
         evaluation=replace(evaluation, batch_size=variant.eval_batch_size, max_completion_length=budget),
         needs=replace(recipe.needs, gpu_memory_gb=variant.memory_gb),

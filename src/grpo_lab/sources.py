@@ -17,14 +17,14 @@ OpenR1-Math's 94,000 problems with their long traces need never be read.
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from operator import attrgetter, itemgetter
-from pathlib import Path
+from operator import attrgetter
 from textwrap import shorten
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 from datasets import Dataset, config, load_dataset
@@ -93,82 +93,67 @@ def assistant_turn(fmt: ReasoningFormat, reasoning: str, answer: str) -> list[di
 # 1. The readers: from a row of each data set to its gold answer and its worked solutions.
 
 
-@dataclass(frozen=True)
-class Reader:
-    """How a data set's rows are read: the columns that they must have, and what makes an answer and solutions of them.
+class Reader(NamedTuple):
+    """How a data set's rows are read: the column of the question, the others that it needs, and what makes an answer of them.
 
-    `answer` and `solutions` raise ValueError, saying how, where a row is damaged. `solutions` is None where there are none.
+    read: a row's gold answer, None where there is none that can be told, and its worked solutions, where it has some.
     """
 
     question: str
-    answer_columns: tuple[str, ...]
-    answer: Callable[[dict], str | None]
-    solution_columns: tuple[str, ...] = ()
-    solutions: Callable[[dict], Iterable[Solution]] | None = None
+    columns: tuple[str, ...]
+    read: Callable[[dict], tuple[str | None, list[Solution]]]
 
 
-def _openr1_answer(row: dict) -> str | None:
-    answer = row["answer"]
-    return None if answer is None or answer.strip().lower() in _NO_ANSWER else answer
-
-
-def _openr1_solutions(row: dict) -> Iterator[Solution]:
+def _read_openr1(row: dict) -> tuple[str | None, list[Solution]]:
+    answer = None if (row["answer"] or "").strip().lower() in _NO_ANSWER else row["answer"]
     texts = row["generations"] or []
     # A list may be missing as a whole: then nothing is known to be finished or verified, or no reason to stop was kept.
     complete = row["is_reasoning_complete"] or [False] * len(texts)
     verified = row["correctness_math_verify"] or [False] * len(texts)
     reasons = row["finish_reasons"] or ["stop"] * len(texts)
-    if not len(texts) == len(complete) == len(verified) == len(reasons):
-        raise ValueError("its generations and their flags differ in number")
+    if len({len(texts), len(complete), len(verified), len(reasons)}) > 1:
+        return answer, []  # which mark is whose is not known
+    solutions = []
     for text, is_complete, is_verified, reason in zip(texts, complete, verified, reasons):
-        reasoning, _, closed = _split_thinking(text or "")
-        yield Solution(reasoning, closed and bool(is_complete) and reason == "stop", bool(is_verified))
+        reasoning, _, closed = _split_thinking(text)
+        solutions.append(Solution(reasoning, closed and bool(is_complete) and reason == "stop", bool(is_verified)))
+    return answer, solutions
 
 
-def _openmath_solutions(row: dict) -> list[Solution]:
-    if not row["generated_solution"]:
-        raise ValueError("`generated_solution` is empty")
+def _read_openmath(row: dict) -> tuple[str | None, list[Solution]]:
     reasoning, conclusion, closed = _split_thinking(row["generated_solution"])
     # The data set has no flag for it, so the conclusion is graded as a completion would be.
-    return [Solution(reasoning, closed, bool(is_correct(conclusion, row["expected_answer"] or "")))]
+    return row["expected_answer"], [Solution(reasoning, closed, bool(is_correct(conclusion, row["expected_answer"] or "")))]
 
 
-def _split_thinking(text: str) -> tuple[str, str, bool]:
+def _split_thinking(text: str | None) -> tuple[str, str, bool]:
     """The working inside `<think>`, what follows it, and whether it is closed and not empty."""
-    working, close, conclusion = text.partition("</think>")
+    working, close, conclusion = (text or "").partition("</think>")
     working = working.strip().removeprefix("<think>").strip()
     return working, conclusion, bool(close and working)
 
 
-def _dapo_answer(row: dict) -> str | None:
-    return row["solution"] or (row["reward_model"] or {}).get("ground_truth")
+def _read_dapo(row: dict) -> tuple[str | None, list[Solution]]:
+    return row["solution"] or (row["reward_model"] or {}).get("ground_truth"), []
 
 
-def _gsm8k_answer(row: dict) -> str:
-    return _split_gsm8k(row)[1]
-
-
-def _gsm8k_solutions(row: dict) -> list[Solution]:
-    return [Solution(_split_gsm8k(row)[0])]  # people wrote them: complete, and the gold answer is theirs
-
-
-def _split_gsm8k(row: dict) -> tuple[str, str]:
-    """The worked steps and the gold answer."""
+def _read_gsm8k(row: dict) -> tuple[str | None, list[Solution]]:
     steps, mark, gold = (row["answer"] or "").rpartition("####")
-    if not (mark and steps.strip() and gold.strip()):
-        raise ValueError("`answer` is not worked steps, then #### and the gold answer")
-    return _ANNOTATION.sub("", steps).strip(), gold.strip()
+    steps = _ANNOTATION.sub("", steps).strip()
+    return gold if mark else None, [Solution(steps, complete=bool(steps))]  # people wrote them: the gold answer is theirs
 
 
-_OPENR1_SOLUTION = ("generations", "is_reasoning_complete", "correctness_math_verify", "finish_reasons")
+def _read_math500(row: dict) -> tuple[str | None, list[Solution]]:
+    return row["answer"], []
+
+
+_OPENR1 = ("answer", "generations", "is_reasoning_complete", "correctness_math_verify", "finish_reasons")
 READERS = {
-    "openr1": Reader("problem", ("answer",), _openr1_answer, _OPENR1_SOLUTION, _openr1_solutions),
-    "openmath": Reader(
-        "problem", ("expected_answer",), itemgetter("expected_answer"), ("generated_solution",), _openmath_solutions
-    ),
-    "dapo": Reader("prompt", ("solution", "reward_model"), _dapo_answer),
-    "gsm8k": Reader("question", ("answer",), _gsm8k_answer, ("answer",), _gsm8k_solutions),
-    "math500": Reader("problem", ("answer",), itemgetter("answer")),
+    "openr1": Reader("problem", _OPENR1, _read_openr1),
+    "openmath": Reader("problem", ("expected_answer", "generated_solution"), _read_openmath),
+    "dapo": Reader("prompt", ("solution", "reward_model"), _read_dapo),
+    "gsm8k": Reader("question", ("answer",), _read_gsm8k),
+    "math500": Reader("problem", ("answer",), _read_math500),
 }
 
 
@@ -238,55 +223,48 @@ FILTERS: dict[str, Callable[[Rendering, Problem], str | None] | None] = {
 }
 # Always applied to worked solutions: what is cut off or wrong is never imitated.
 FOR_SFT = ("complete generations", "verified solutions", "exact form")
-COUNT_TOKENS = ("half the context", "prompt length")
-
-
-@dataclass
-class FilterStep:
-    """What one filter did: rows dropped, rows left after it, and the first dropped row with the reason."""
-
-    name: str
-    dropped: int = 0
-    left: int = 0
-    example: str = ""
+# What some filters must know of the rendering.
+NEEDED = {"exact form": ("fmt",), "half the context": ("fmt", "tokenizer", "max_length"), "prompt length": ("tokenizer",)}
 
 
 @dataclass
 class FilterReport:
-    """From all rows of a source to those that were kept. With a limit, rows are read only until it is reached."""
+    """From all rows of a source to those that were kept. With a limit, rows are read only until it is reached.
+
+    For each filter, in the order of their work: how many rows it dropped, how many passed it, and the first dropped row with the
+    reason.
+    """
 
     source: str
     rows: int
     limit: int | None = None
     kept: int = 0
-    steps: list[FilterStep] = field(default_factory=list)
+    dropped: Counter = field(default_factory=Counter)
+    left: Counter = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
 
-    def step(self, name: str) -> FilterStep:
-        """A new last step."""
-        self.steps.append(FilterStep(name))
-        return self.steps[-1]
+    def drop(self, name: str, reason: Callable[[Problem], str | None], problems: Iterable[Problem]) -> Iterator[Problem]:
+        """The problems for which there is no reason to drop them, each read only when it is asked for; all are counted."""
+        self.dropped[name] = self.left[name] = 0
+
+        def passes(problem: Problem) -> bool:
+            why = reason(problem)
+            (self.left if why is None else self.dropped)[name] += 1
+            if why is not None:
+                self.examples.setdefault(name, f"row {problem.row}: {why}")
+            return why is None
+
+        return filter(passes, problems)
 
     def markdown(self) -> str:
         """A table with a line for each filter, in the order of their work."""
         end = ", which is the limit: later rows were not read" if self.kept == self.limit else ""
         lines = [f"{self.source}: {self.rows:,} rows, {self.kept:,} kept{end}.", ""]
         lines += ["| filter | rows dropped | rows left | example |", "|---|---:|---:|---|"]
-        for step in self.steps:
-            example = " ".join(step.example.replace("|", r"\|").split())  # cannot end a cell or a line of the table
-            lines.append(f"| {step.name} | {step.dropped:,} | {step.left:,} | {example} |")
+        for name, dropped in self.dropped.items():
+            example = " ".join(self.examples.get(name, "").replace("|", r"\|").split())  # ends no cell and no line of the table
+            lines.append(f"| {name} | {dropped:,} | {self.left[name]:,} | {example} |")
         return "\n".join(lines)
-
-
-def _sieve(problems: Iterable[Problem], reason: Callable[[Problem], str | None], step: FilterStep) -> Iterator[Problem]:
-    """The problems for which there is no reason to drop them, each read only when it is asked for; counted in the step."""
-    for problem in problems:
-        why = reason(problem)
-        if why is None:
-            step.left += 1
-            yield problem
-        else:
-            step.dropped += 1
-            step.example = step.example or f"row {problem.row}: {why}"
 
 
 def _drop_longest(problems: Iterable[Problem], rendering: Rendering, report: FilterReport) -> list[Problem]:
@@ -294,8 +272,8 @@ def _drop_longest(problems: Iterable[Problem], rendering: Rendering, report: Fil
     problems = list(problems)
     tokens = {problem.id: rendering.tokens(user_turn(problem.question)) for problem in problems}
     most = sorted(tokens.values())[math.ceil(PROMPT_QUANTILE * len(tokens)) - 1] if tokens else 0
-    step = report.step(f"prompt length (at most {most:,} tokens, the {PROMPT_QUANTILE} quantile)")
-    return list(_sieve(problems, lambda p: f"{tokens[p.id]:,} tokens" if tokens[p.id] > most else None, step))
+    name = f"prompt length (at most {most:,} tokens, the {PROMPT_QUANTILE} quantile)"
+    return list(report.drop(name, lambda p: f"{tokens[p.id]:,} tokens" if tokens[p.id] > most else None, problems))
 
 
 # 3. The loading: a data set from the hub, the part of it that is wanted, its rows read and filtered.
@@ -329,40 +307,55 @@ def load_held_out(source: Source) -> tuple[Dataset, FilterReport]:
 def load_twin_problems(source: Source, held_out: bool = True) -> tuple[Dataset, FilterReport]:
     """Unanswerable twins (`make_twin`) of the problems of `load_held_out`, or of those to train on; the answer is UNANSWERABLE.
 
-    The filters that count tokens are left out. ValueError where the data set holds no worked solutions: what a problem needs is
-    read off its solution.
+    The filters that count tokens are left out. What a problem needs is read off its worked solution: a data set without any has
+    no twins.
     """
-    filters = tuple(name for name in source.filters if name not in COUNT_TOKENS)
+    filters = tuple(name for name in source.filters if name not in NEEDED)
     return _load(replace(source, filters=filters), Rendering(), held_out, twins=True)
 
 
 def _load(source: Source, rendering: Rendering, held_out: bool, twins: bool = False) -> tuple[Dataset, FilterReport]:
     # What is wrong with the source is said before anything is downloaded.
-    names = _filter_names(source.filters, rendering)
     if source.split == "test" and not held_out:
         raise ValueError(f"{source.name} is a test split: measure on it with load_held_out, and train on another split.")
-    if source.rows not in READERS:
-        raise ValueError(f"There is no reader {source.rows!r} for the rows of {source.path}; choose from: {', '.join(READERS)}.")
-    reader, with_solutions = READERS[source.rows], twins or rendering.fmt is not None
-    if with_solutions and reader.solutions is None:
-        raise ValueError(f"{source.path} holds no worked solutions to imitate or to make twins of: load it with load_prompts.")
+    for name, known in ((source.rows, READERS), *((name, FILTERS) for name in source.filters)):
+        if name not in known:
+            raise ValueError(f"{source.name} asks for {name!r}, which is none of: {', '.join(known)}.")
+        if lacking := [what for what in NEEDED.get(name, ()) if getattr(rendering, what) is None]:
+            raise ValueError(f"The filter {name!r} of {source.name} needs {', '.join(lacking)}: pass them to load_examples.")
 
-    # Only the columns that are needed are read.
-    columns = (reader.question, *reader.answer_columns, *(reader.solution_columns if with_solutions else ()))
-    table = _download(source, list(dict.fromkeys(columns)))
+    # The wanted part, each question once, in the order of their ids; only questions are read yet.
+    def is_elsewhere(problem: Problem) -> str | None:
+        elsewhere = source.split != "test" and is_held_out(problem.id) != held_out
+        return shorten(problem.question, 60, placeholder=" ...") if elsewhere else None
+
+    def is_a_copy(problem: Problem) -> str | None:
+        first = first_rows.setdefault(problem.id, problem.row)
+        return None if first == problem.row else f"the question of row {first}"
+
+    reader, table, first_rows = READERS[source.rows], _download(source), {}
     report = FilterReport(source.name, len(table), source.limit)
-    chosen = _choose(table[reader.question], source, held_out, report)
-    problems: Iterable[Problem] = _read(table, chosen, source, with_solutions)
+    questions = [(question or "").strip() for question in table[reader.question]]
+    if "" in questions:
+        raise ValueError(f"Row {questions.index('')} of {source.name} has no question: is {source.rows!r} the reader for it?")
+    problems = (Problem(row, question_id(question), question) for row, question in enumerate(questions))
+    problems = report.drop("not held out" if held_out else "held out", is_elsewhere, problems)
+    problems = sorted(report.drop("duplicates", is_a_copy, problems), key=attrgetter("id"))
 
-    # Each filter takes its problems from the one before.
-    for name in names:
+    # Answers and solutions are read, and each filter takes its problems from the one before.
+    def read(problem: Problem) -> Problem:
+        answer, solutions = reader.read(table[problem.row])
+        return replace(problem, answer=(answer or "").strip(), solutions=tuple(solutions))
+
+    problems = map(read, problems)
+    for name in dict.fromkeys(("gradable gold", *(FOR_SFT if rendering.fmt else ()), *source.filters)):
         if name == "prompt length":
             problems = _drop_longest(problems, rendering, report)
         else:
-            problems = _sieve(problems, partial(FILTERS[name], rendering), report.step(name))
+            problems = report.drop(name, partial(FILTERS[name], rendering), problems)
     if twins:
-        made = map(_twin, problems)
-        problems = _sieve(made, lambda p: None if p.question else "no quantity can be taken from it", report.step("has a twin"))
+        problems = map(_twin, problems)
+        problems = report.drop("has a twin", lambda p: None if p.question else "no quantity can be taken from it", problems)
 
     rows = []
     for problem in islice(problems, source.limit):
@@ -374,98 +367,26 @@ def _load(source: Source, rendering: Rendering, held_out: bool, twins: bool = Fa
     return Dataset.from_list(rows), report
 
 
-def _filter_names(chosen: Sequence[str], rendering: Rendering) -> list[str]:
-    """All filters that apply, in the order of their work. ValueError for one that is unknown, or that lacks what it needs."""
-    for name in chosen:
-        if name not in FILTERS:
-            raise ValueError(f"There is no filter {name!r}; choose from: {', '.join(FILTERS)}.")
-        if rendering.fmt is None and name in (*FOR_SFT, "half the context"):
-            raise ValueError(f"The filter {name!r} looks at worked solutions: use it with load_examples only.")
-        if rendering.tokenizer is None and name in COUNT_TOKENS:
-            raise ValueError(f"The filter {name!r} counts tokens: pass the tokenizer, with its chat template.")
-        if rendering.max_length is None and name == "half the context":
-            raise ValueError(f"The filter {name!r} needs to know the context: pass max_length, in tokens.")
-    return list(dict.fromkeys(("gradable gold", *(FOR_SFT if rendering.fmt else ()), *chosen)))
-
-
-def _download(source: Source, columns: list[str]) -> Dataset:
-    """These columns of the data set from the hub, or from the cache of an earlier download."""
+def _download(source: Source) -> Dataset:
+    """The columns that its reader needs of the data set from the hub, or from the cache of an earlier download."""
     try:
         table = load_dataset(source.path, source.config, split=source.split)
     except (ConnectionError, httpx.HTTPError) as error:
         raise ConnectionError(
-            f"{source.name} is not in the cache, and the hub at {config.HF_ENDPOINT} cannot be reached ({_brief(error)}). "
+            f"{source.name} is not in the cache, and the hub at {config.HF_ENDPOINT} cannot be reached ({error}). "
             "Check the network, HF_ENDPOINT and HF_HUB_OFFLINE and run again; the recipe `tiny` needs no network."
         ) from error
     except FileNotFoundError as error:
         raise ValueError(
-            f"The hub at {config.HF_ENDPOINT} gave no data set {source.path!r} ({_brief(error)}). Check its id; where it is "
+            f"The hub at {config.HF_ENDPOINT} gave no data set {source.path!r} ({error}). Check its id; where it is "
             "private or gated, log in with `hf auth login`."
         ) from error
     except (DatasetGenerationError, ArrowInvalid) as error:
         raise ValueError(
-            f"A file of {source.name} is damaged or has no rows ({_brief(error.__cause__ or error)}). Delete it with "
+            f"A file of {source.name} is damaged or has no rows ({error.__cause__ or error}). Delete it with "
             f"`hf cache rm dataset/{source.path}` and run again."
         ) from error
-    except ValueError as error:
-        raise ValueError(f"{source.name} does not exist: {_brief(error)}. Correct the source's path, config or split.") from error
-
-    missing = [column for column in columns if column not in table.column_names]
-    if missing:
-        raise ValueError(
-            f"{source.name} has no column {', '.join(map(repr, missing))}, only {', '.join(table.column_names)}. "
-            f"Check that {source.rows!r} is the reader for this data set."
-        )
-    if len(table) == 0:
-        raise ValueError(f"{source.name} has no rows. Choose another split.")
-    return table.select_columns(columns)
-
-
-def _brief(error: BaseException) -> str:
-    """What an error says in its first two lines, as part of a sentence."""
-    return " ".join(str(error).splitlines()[:2]).rstrip(".") or type(error).__name__
-
-
-def _choose(questions: Iterable[str | None], source: Source, held_out: bool, report: FilterReport) -> list[Problem]:
-    """The wanted part, each question once, in the order of their ids; answers and solutions are not read yet."""
-
-    def is_elsewhere(problem: Problem) -> str | None:
-        elsewhere = source.split != "test" and is_held_out(problem.id) != held_out
-        return shorten(problem.question, 60, placeholder=" ...") if elsewhere else None
-
-    def is_a_copy(problem: Problem) -> str | None:
-        first = first_rows.setdefault(problem.id, problem.row)
-        return None if first == problem.row else f"the question of row {first}"
-
-    first_rows: dict[str, int] = {}
-    problems = []
-    for row, question in enumerate(questions):
-        if not isinstance(question, str) or not question.strip():
-            raise _damaged(source, row, f"`{READERS[source.rows].question}` is empty")
-        problems.append(Problem(row, question_id(question), question.strip()))
-    wanted = _sieve(problems, is_elsewhere, report.step("not held out" if held_out else "held out"))
-    return sorted(_sieve(wanted, is_a_copy, report.step("duplicates")), key=attrgetter("id"))
-
-
-def _read(table: Dataset, chosen: Sequence[Problem], source: Source, with_solutions: bool) -> Iterator[Problem]:
-    """The problems with their gold answers, and with their worked solutions where these are wanted."""
-    reader = READERS[source.rows]
-    for problem in chosen:
-        row = table[problem.row]
-        try:
-            answer = reader.answer(row)
-            solutions = tuple(reader.solutions(row)) if with_solutions else ()
-        except ValueError as error:
-            raise _damaged(source, problem.row, str(error)) from error
-        yield replace(problem, answer="" if answer is None else str(answer).strip(), solutions=solutions)
-
-
-def _damaged(source: Source, row: int, how: str) -> ValueError:
-    cache = Path(config.HF_DATASETS_CACHE) / source.path.replace("/", "___")
-    return ValueError(
-        f"Row {row} of {source.name} is damaged: {how}. Check that {source.rows!r} is the reader for this data set; if it is, "
-        f"delete {cache} and load it afresh."
-    )
+    return table.select_columns([READERS[source.rows].question, *READERS[source.rows].columns])
 
 
 def _twin(problem: Problem) -> Problem:

@@ -1,13 +1,15 @@
 """The host: what is detected, installed and refused. Colab, Kaggle, cards, pip and the hub are emulated."""
 
-import http.server
 import importlib.metadata
+import os
 import re
 import sys
-import threading
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -30,9 +32,23 @@ COLAB = {
     **{"torchao": "0.10.0", "transformers": "5.9.0", "datasets": "4.0.0", "peft": "0.19.1", "accelerate": "1.13.0"},
     **{"wandb": "0.27.0"},
 }
-PINS = {pin.name: str(pin.specifier).removeprefix("==") for path in (host.STACK, host.ALONE) for pin in host._read_pins(path)}
+PINNED = [Requirement(pin) for path in (host.STACK, host.ALONE) for pin in host.read_pins(path)]
+PINS = {pin.name: str(pin.specifier).removeprefix("==") for pin in PINNED}
 PINS["pyarrow"] = "26.0.1"
 READY = COLAB | PINS | {"torchao": "0.16.0", "cut_cross_entropy": "25.1.1"}
+
+
+COLAB_SAYS = {"COLAB_RELEASE_TAG": "release-colab-external_20261101"}
+KAGGLE_SAYS = {"KAGGLE_KERNEL_RUN_TYPE": "Interactive"}
+
+
+@pytest.fixture(autouse=True)
+def say(monkeypatch):
+    """`say(name=value)` sets variables of the environment; those that the host reads are unset before, and restored after."""
+    for name in (*COLAB_SAYS, *KAGGLE_SAYS, "CUDA_VISIBLE_DEVICES", "LOCAL_RANK", "WORLD_SIZE"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    return lambda **variables: [monkeypatch.setenv(*variable) for variable in variables.items()]
 
 
 def test_a_device_reads_well():
@@ -41,21 +57,19 @@ def test_a_device_reads_well():
 
 
 @pytest.mark.parametrize(
-    ("environ", "modules", "kaggle_folder", "expected"),
+    ("environ", "module", "expected"),
     [
-        ({"COLAB_RELEASE_TAG": "release-colab-external_20261101"}, (), False, "colab"),
-        ({}, ("google.colab",), False, "colab"),
-        ({"COLAB_RELEASE_TAG": "x", "KAGGLE_USERNAME": "ada", "KAGGLE_KEY": "0"}, ("google.colab",), True, "colab"),
-        ({"KAGGLE_KERNEL_RUN_TYPE": "Interactive"}, (), True, "kaggle"),
-        ({"KAGGLE_KERNEL_RUN_TYPE": "Batch", "COLAB_RELEASE_TAG": "x"}, ("google.colab",), True, "kaggle"),
-        ({}, (), True, "kaggle"),
-        ({"KAGGLE_USERNAME": "ada"}, ("google",), False, "local"),
-        ({}, (), False, "local"),
+        (COLAB_SAYS, "", "colab"),
+        ({}, "google.colab", "colab"),
+        (COLAB_SAYS | {"KAGGLE_USERNAME": "ada", "KAGGLE_KEY": "0"}, "google.colab", "colab"),
+        (KAGGLE_SAYS | COLAB_SAYS, "google.colab", "kaggle"),
+        ({"KAGGLE_USERNAME": "ada"}, "", "local"),
     ],
 )
-def test_the_host(tmp_path, environ, modules, kaggle_folder, expected):
-    folder = tmp_path if kaggle_folder else tmp_path / "none"
-    assert host.detect_host(environ, modules, folder) == expected
+def test_the_host(monkeypatch, say, environ, module, expected):
+    say(**environ)
+    monkeypatch.setitem(sys.modules, module, None)
+    assert host.detect_host() == expected
 
 
 def fake_smi(tmp_path, monkeypatch, output, code=0):
@@ -78,36 +92,36 @@ CARDS = "Tesla T4, 15360, 7.5\nTesla T4, 15360, 7.5"
         (CARDS, "0,1", TWO_T4),
         (CARDS, "1", T4),
         (CARDS, "GPU-8932f937", T4),
-        (CARDS, "0,7,1", T4),
         ("Tesla P100-PCIE-16GB, 16384, 6.0", None, P100),
-        ("NVIDIA A100-SXM4-40GB, 40960, 8.0", None, A100),
         ("Tesla T4, 15360, 7.5\nNVIDIA A100-SXM4-40GB, 40960, 8.0", "1,0", Device("cuda", A100.name, 40.0, (8, 0), count=2)),
     ],
 )
-def test_cards(tmp_path, monkeypatch, output, visible, device):
+def test_cards(tmp_path, monkeypatch, say, output, visible, device):
     fake_smi(tmp_path, monkeypatch, output)
-    assert host.detect_device({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}) == device
+    if visible:
+        say(CUDA_VISIBLE_DEVICES=visible)
+    assert host.detect_device() == device
 
 
 @pytest.mark.parametrize(
-    ("output", "code", "visible", "said"),
+    ("output", "code", "environ", "said"),
     [
-        (None, 0, None, ""),
-        (CARDS, 0, "", ""),
-        (CARDS, 0, "-1", ""),
-        ("NVIDIA-SMI has failed because it could not communicate", 9, None, "NVIDIA-SMI has failed because"),
-        ("Quadro, [N/A], [N/A]", 0, None, "counts as a machine without a GPU"),
-        ("No devices were found", 0, None, "counts as a machine without a GPU"),
+        (None, 0, {}, ""),
+        (CARDS, 0, {"CUDA_VISIBLE_DEVICES": ""}, ""),
+        (CARDS, 0, {"CUDA_VISIBLE_DEVICES": "-1"}, ""),
+        (CARDS, 0, {"CUDA_VISIBLE_DEVICES": "2"}, ""),
+        ("NVIDIA-SMI has failed because it could not communicate", 9, {}, "NVIDIA-SMI has failed because"),
+        ("Quadro, [N/A], [N/A]", 0, {}, "counts as a machine without a GPU"),
+        ("No devices were found", 0, {}, "counts as a machine without a GPU"),
     ],
 )
-@pytest.mark.parametrize(
-    ("system", "kind"), [(("Linux", "x86_64"), "cpu"), (("Darwin", "arm64"), "mps"), (("Darwin", "x86_64"), "cpu")]
-)
-def test_no_card(tmp_path, monkeypatch, capsys, output, code, visible, said, system, kind):
+@pytest.mark.parametrize(("system", "kind"), [(("Linux", "x86_64"), "cpu"), (("Darwin", "arm64"), "mps")])
+def test_no_card(tmp_path, monkeypatch, say, capsys, output, code, environ, said, system, kind):
     fake_smi(tmp_path, monkeypatch, output, code)
+    say(**environ)
     monkeypatch.setattr(host.platform, "system", lambda: system[0])
     monkeypatch.setattr(host.platform, "machine", lambda: system[1])
-    device = host.detect_device({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible})
+    device = host.detect_device()
     assert device.kind == kind and device.count == 1 and device.memory_gb > 0.5
     printed = capsys.readouterr().out
     assert said in printed and bool(printed) == bool(said)
@@ -120,15 +134,13 @@ def test_no_card(tmp_path, monkeypatch, capsys, output, code, visible, said, sys
         (TWO_T4, {"CUDA_VISIBLE_DEVICES": "2,3"}, T4, "2"),
         (TWO_T4, {"LOCAL_RANK": "0", "WORLD_SIZE": "2"}, TWO_T4, None),
         (T4, {}, T4, None),
-        (CPU, {}, CPU, None),
     ],
 )
-def test_one_card(capsys, device, environ, left, visible):
-    before = dict(environ)
-    assert host.use_one_card(device, environ) == left
-    changed = visible is not None
-    assert environ == (before | {"CUDA_VISIBLE_DEVICES": visible} if changed else before)
-    assert ("The first of 2 cards is used" in capsys.readouterr().out) == changed
+def test_one_card(say, capsys, device, environ, left, visible):
+    say(**environ)
+    assert host.use_one_card(device) == left
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == visible
+    assert ("The first of 2 cards is used" in capsys.readouterr().out) == (visible is not None)
 
 
 # --- preflight ---
@@ -141,33 +153,25 @@ def roomy(monkeypatch):
 
 
 BIG = Needs(gpu=True, gpu_memory_gb=14, disk_gb=20, memory_gb=10)
+SMALL = Device("cuda", "GTX 1660", 6.0, (7, 5))
 
 
 @pytest.mark.parametrize(
     ("needs", "device", "environ", "refusal"),
     [
-        (BIG, CPU, {"COLAB_RELEASE_TAG": "x"}, r"needs a GPU and there is none: choose Runtime > Change runtime type"),
-        (BIG, CPU, {"KAGGLE_KERNEL_RUN_TYPE": "x"}, r"choose Session options > Accelerator > GPU T4 x2, or set TRIAL = True"),
+        (BIG, CPU, COLAB_SAYS, r"needs a GPU and there is none: choose Runtime > Change runtime type"),
+        (BIG, CPU, KAGGLE_SAYS, r"choose Session options > Accelerator > GPU T4 x2, or set TRIAL = True"),
         (BIG, CPU, {}, r"run it on a machine that has one, or set TRIAL = True or RECIPE = 'tiny'"),
-        (BIG, P100, {}, r"PyTorch no longer runs on this card \(Tesla P100.*capability 6.0\).*GPU T4 x2"),
-        (Needs(), P100, {}, "PyTorch no longer runs on this card"),
-        (
-            BIG,
-            Device("cuda", "GTX 1660", 6.0, (7, 5)),
-            {},
-            r"needs 14 GiB of GPU memory and the device has less \(GTX 1660, 6 G",
-        ),
+        (Needs(), P100, {}, r"PyTorch no longer runs on this card \(Tesla P100.*capability 6.0\).*GPU T4 x2"),
+        (BIG, SMALL, {}, r"needs 14 GiB of GPU memory and the device has less \(GTX 1660, 6 G"),
         (BIG, Device("mps", "Apple Silicon", 8.0), {}, "needs 14 GiB of GPU memory"),
         (Needs(disk_gb=40), T4, {}, r"needs 40 GiB of disk and .* has 30.0 GiB free: delete old runs"),
         (Needs(download_gb=40), T4, {}, r"needs 40 GiB of disk and .* has 30.0 GiB free: delete old runs or downloads"),
         (Needs(memory_gb=16), T4, {}, r"needs 16 GiB of memory and this machine has 12.7 GiB"),
     ],
 )
-def test_a_machine_that_cannot(tmp_path, monkeypatch, roomy, needs, device, environ, refusal):
-    for name in ("COLAB_RELEASE_TAG", "KAGGLE_KERNEL_RUN_TYPE"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
+def test_a_machine_that_cannot(tmp_path, say, roomy, needs, device, environ, refusal):
+    say(**environ)
     with pytest.raises(RuntimeError, match=refusal) as error:
         host.preflight(needs, device, tmp_path / "results" / "mine")
     assert len(str(error.value)) < 300 and "\n" not in str(error.value)
@@ -193,57 +197,37 @@ def test_a_library_that_unsloth_does_not_accept(tmp_path, monkeypatch, roomy):
 
 @pytest.fixture
 def hub(monkeypatch):
-    """Start a hub that answers every request with a status and headers; None: one that cannot be reached."""
-    servers = []
+    """`hub(status, headers)`: every question to the hub gets this answer; None: it cannot be reached."""
 
-    def start(status=200, **headers):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name.replace("_", "-"), value)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+    def start(status, headers):
+        def answer(request):
+            if status is None:
+                raise httpx.ConnectError("no route")
+            return httpx.Response(status, headers=headers, request=request)
 
-            def log_message(self, *args):
-                pass
+        client = httpx.Client(transport=httpx.MockTransport(answer))
+        monkeypatch.setattr("huggingface_hub.hf_api.get_session", lambda: client)
 
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-        if status is None:
-            server.server_close()
-        else:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            servers.append(server)
-
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    return start
 
 
 @pytest.mark.parametrize(
-    ("answer", "refusal"),
+    ("status", "headers", "refusal"),
     [
-        ({"status": 403, "X_Error_Code": "GatedRepo"}, "accept them at https://huggingface.co/o/m, then set HF_TOKEN"),
-        ({"status": 401, "X_Error_Code": "GatedRepo"}, "accept them at https://huggingface.co/o/m, then set HF_TOKEN"),
-        ({"status": 404, "X_Error_Code": "RepoNotFound"}, "no model o/m that you may read: the id is wrong, or it is private"),
-        (
-            {"status": 401, "X_Error_Message": "Invalid credentials in Authorization header"},
-            "refuses the token in HF_TOKEN: make a new one",
-        ),
+        (403, {"X-Error-Code": "GatedRepo"}, "accept them at https://huggingface.co/o/m, then set HF_TOKEN"),
+        (404, {"X-Error-Code": "RepoNotFound"}, "no model o/m that you may read: the id is wrong, or it is private"),
+        (401, {"X-Error-Message": "Invalid credentials in Authorization header"}, "refuses the token in HF_TOKEN: make a new"),
     ],
 )
-def test_a_model_that_is_closed(tmp_path, roomy, hub, answer, refusal):
-    hub(**answer)
+def test_a_model_that_is_closed(tmp_path, roomy, hub, status, headers, refusal):
+    hub(status, headers)
     with pytest.raises(RuntimeError, match=refusal):
         host.preflight(Needs(model="o/m"), T4, tmp_path)
 
 
 @pytest.mark.parametrize(("status", "notes"), [(200, 0), (500, 1), (None, 1)])
 def test_a_model_that_is_open_and_a_hub_that_cannot_be_asked(tmp_path, roomy, hub, capsys, status, notes):
-    hub(status)
+    hub(status, {})
     host.preflight(Needs(model="o/m"), T4, tmp_path)
     assert capsys.readouterr().out.count("could not be asked about o/m") == notes
 
@@ -275,27 +259,15 @@ def test_every_pin_is_within_the_ceilings_of_the_others():
     assert len(ALL_PINS) == 12 and not outside(ALL_PINS)
 
 
-@pytest.mark.parametrize(
-    ("moved", "who"),
-    [
-        ({"trl": "1.16.0"}, "unsloth: trl"),
-        ({"transformers": "5.23.0"}, "unsloth_zoo: transformers"),
-        ({"datasets": "5.2.0"}, "unsloth: datasets"),
-        ({"datasets": "4.4.1"}, "unsloth: datasets"),
-        ({"peft": "0.17.0"}, "unsloth: peft"),
-        ({"pyarrow": "18.1.0"}, "datasets: pyarrow"),
-        ({"torch": "2.15.0"}, "unsloth: torch"),
-        ({"unsloth_zoo": "2026.9.8"}, "unsloth: unsloth_zoo"),
-    ],
-)
-def test_a_pin_outside_a_ceiling_is_found(moved, who):
-    assert any(found.startswith(who) for found in outside(ALL_PINS | moved))
+@pytest.mark.parametrize(("library", "version"), [("trl", "1.16.0"), ("datasets", "4.4.1"), ("unsloth_zoo", "2026.9.8")])
+def test_a_pin_outside_a_ceiling_is_found(library, version):
+    assert any(found.startswith(f"unsloth: {library}") for found in outside(ALL_PINS | {library: version}))
 
 
 def test_a_clone_is_set_up_with_the_pins_of_the_hosts():
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     assert "-r requirements-colab.txt" in lines and f"pyarrow=={PINS['pyarrow']}" in lines
-    assert next(pin for pin in host._read_pins(host.STACK) if pin.name == "pyarrow").specifier.contains(PINS["pyarrow"])
+    assert next(pin for pin in PINNED if pin.name == "pyarrow").specifier.contains(PINS["pyarrow"])
     assert "--no-deps -r requirements-unsloth.txt" in (ROOT / "Makefile").read_text()
     named = {re.split("[=<>]", line)[0] for line in lines} & PINS.keys()
     assert named == {"pyarrow"}, "a version that stands in two files"
@@ -316,7 +288,7 @@ def machine(tmp_path, monkeypatch):
     pip is a stub that installs what it is asked for, as this process sees it, or fails as pip does.
     """
 
-    def start(installed: dict[str, str], cards: str | None = "Tesla T4, 15360, 7.5", pip_fails: bool = False) -> list:
+    def start(installed: dict[str, str], cards: str | None = CARDS, loaded: Sequence[str] = (), pip_fails: bool = False) -> list:
         fake_smi(tmp_path, monkeypatch, cards)
         there, calls = {canonicalize_name(name): version for name, version in installed.items()}, []
         run = host.subprocess.run
@@ -337,73 +309,73 @@ def machine(tmp_path, monkeypatch):
             return SimpleNamespace(returncode=0, stdout="")
 
         monkeypatch.setattr(host, "installed_versions", lambda: dict(there))
+        monkeypatch.setattr(host, "loaded_libraries", lambda: {*loaded})
         monkeypatch.setattr(host.subprocess, "run", pip)
         return calls
 
     return start
 
 
-COLAB_SAYS = {"COLAB_RELEASE_TAG": "release-colab-external_20261101"}
-# installed, cards, what the kernel has loaded; which of the two calls of pip are made, what it must restart for, what is said.
+# installed, cards, what the kernel has loaded; what it must restart for, what is said (nothing where nothing is installed).
 INSTALLS = {
-    "a fresh Colab": (COLAB, "T4", (), ["stack", "alone"], "", "datasets 4.8.5 (4.0.0 is installed)"),
-    "pyarrow is loaded and rises": (COLAB, "T4", ("pyarrow", "numpy"), ["stack", "alone"], "pyarrow", "pyarrow"),
-    "what is loaded is not moved": (COLAB, "T4", ("numpy", "torch"), ["stack", "alone"], "", "torchao 0.16.0 (0.10.0 is inst"),
-    "no GPU": (COLAB, None, (), ["stack", "alone"], "", "unsloth 2026.10.9"),
-    "Unsloth's loss on a card": (READY | {"cut_cross_entropy": "1"}, "T4", (), ["alone"], "", "cut_cross_entropy 25.1.1"),
-    "and not without one": (READY | {"cut_cross_entropy": "1"}, None, (), [], "", ""),
-    "all is there": (READY, "T4", ("pyarrow", "trl"), [], "", ""),
-    "under another spelling": (READY | {"Unsloth-Zoo": "2026.10.9"}, "T4", (), [], "", ""),
-    "newer pyarrow and torchao stay": (READY | {"pyarrow": "23.0.0", "torchao": "0.17.0"}, "T4", (), [], "", ""),
-    "no torchao": ({name: v for name, v in READY.items() if name != "torchao"}, "T4", (), [], "", ""),
-    "another trl is loaded": (READY | {"trl": "1.16.0"}, "T4", ("trl",), ["stack"], "trl", "trl 1.15.0 (1.16.0 is installed)"),
-    "an older Unsloth": (READY | {"unsloth": "2026.9.1"}, "T4", (), ["alone"], "", "(2026.9.1 is installed)"),
+    "a fresh Colab": (COLAB, CARDS, (), "", "datasets 4.8.5 (4.0.0 is installed)"),
+    "pyarrow is loaded and rises": (COLAB, CARDS, ("pyarrow", "numpy"), "pyarrow", "pyarrow"),
+    "what is loaded is not moved": (COLAB, CARDS, ("numpy", "torch"), "", "torchao 0.16.0 (0.10.0 is inst"),
+    "no GPU": (COLAB, None, (), "", "unsloth 2026.10.9"),
+    "Unsloth's loss on a card": (READY | {"cut_cross_entropy": "1"}, CARDS, (), "", "cut_cross_entropy 25.1.1"),
+    "and not without one": (READY | {"cut_cross_entropy": "1"}, None, (), "", ""),
+    "all is there": (READY, CARDS, ("pyarrow", "trl"), "", ""),
+    "newer pyarrow and torchao stay": (READY | {"pyarrow": "23.0.0", "torchao": "0.17.0"}, CARDS, (), "", ""),
+    "no torchao": ({name: v for name, v in READY.items() if name != "torchao"}, CARDS, (), "", ""),
+    "another trl is loaded": (READY | {"trl": "1.16.0"}, CARDS, ("trl",), "trl", "trl 1.15.0 (1.16.0 is installed)"),
+    "an older Unsloth": (READY | {"unsloth": "2026.9.1"}, CARDS, (), "", "(2026.9.1 is installed)"),
 }
 
 
-@pytest.mark.parametrize(("installed", "card", "loaded", "calls", "restart", "said"), INSTALLS.values(), ids=INSTALLS)
-def test_what_is_installed_on_a_host(machine, capsys, installed, card, loaded, calls, restart, said):
-    made = machine(installed, card and "Tesla T4, 15360, 7.5")
+@pytest.mark.parametrize(("installed", "cards", "loaded", "restart", "said"), INSTALLS.values(), ids=INSTALLS)
+def test_what_is_installed_on_a_host(machine, say, capsys, installed, cards, loaded, restart, said):
+    made = machine(installed, cards, loaded)
+    say(**COLAB_SAYS, CUDA_VISIBLE_DEVICES="0")
     if restart:
         with pytest.raises(RestartNeeded, match=f"has loaded {restart} in another version.*: restart it once") as stop:
-            host.set_up(dict(COLAB_SAYS), loaded)
+            host.set_up()
         assert stop.value._render_traceback_() == [str(stop.value)], "a notebook shows the sentence alone"
     else:
-        assert host.set_up(dict(COLAB_SAYS), loaded).kind == ("cuda" if card else "cpu")
-    assert ["alone" if "--no-deps" in arguments else "stack" for arguments, _ in made] == calls
+        assert host.set_up() == (T4 if cards else host.detect_device())
     printed = capsys.readouterr().out
-    assert said in printed and bool(printed) == bool(calls)
-    before = len(made)
-    host.set_up(dict(COLAB_SAYS), loaded)
-    assert len(made) == before and capsys.readouterr().out == "", "the second time nothing is lacking"
+    assert said in printed and bool(printed) == bool(said) and len(made) == (2 if said else 0)
+    host.set_up()
+    assert len(made) == (2 if said else 0) and capsys.readouterr().out == "", "the second time nothing is lacking"
 
 
-@pytest.mark.parametrize("card", ["Tesla T4, 15360, 7.5", None])
-def test_what_pip_is_told_on_colab(machine, card):
-    made = machine(COLAB, card)
-    host.set_up(dict(COLAB_SAYS), ())
+@pytest.mark.parametrize("cards", [CARDS, None])
+def test_what_pip_is_told_on_colab(machine, say, cards):
+    made = machine(COLAB, cards)
+    say(**COLAB_SAYS)
+    host.set_up()
     (stack, held), (alone, held_again) = made
     pinned = {f"{name}=={version}" for name, version in PINS.items() if name not in ("pyarrow", "unsloth", "unsloth_zoo")}
-    assert {*stack} == {*pinned, "pyarrow<27,>=21", "torchao==0.16.0"}
+    assert {*stack} == {*pinned, "pyarrow>=21,<27", "torchao==0.16.0"}
     assert alone[:3] == ["--no-deps", "unsloth==2026.10.9", "unsloth_zoo==2026.10.9"]
-    assert alone[3:] == (["cut_cross_entropy==25.1.1"] if card else [])
+    assert alone[3:] == (["cut_cross_entropy==25.1.1"] if cards else [])
     kept = ("torch", "torchvision", "triton", "numpy", "pandas", "scipy", "pillow", "protobuf", "ipykernel")
     assert held == held_again == [f"{name}=={COLAB[name]}" for name in kept]
     assert not {Requirement(pin).name for pin in (*stack, *alone[1:])} & {*host.KEPT}
 
 
-def test_kaggle_leaves_one_card_visible(machine, capsys):
-    machine(READY, CARDS)
-    environ = {"KAGGLE_KERNEL_RUN_TYPE": "Interactive"}
-    assert host.set_up(environ, ()) == T4 and environ["CUDA_VISIBLE_DEVICES"] == "0"
+def test_kaggle_leaves_one_card_visible(machine, say, capsys):
+    machine(READY)
+    say(**KAGGLE_SAYS)
+    assert host.set_up() == T4 and os.environ["CUDA_VISIBLE_DEVICES"] == "0"
     assert capsys.readouterr().out.startswith("The first of 2 cards is used")
 
 
-def test_an_install_that_fails_stops_there(machine, capsys):
+def test_an_install_that_fails_stops_there(machine, say, capsys):
     made = machine(COLAB, pip_fails=True)
+    say(**COLAB_SAYS)
     refusal = r"`pip install .*trl==1.15.0.*` failed, .*run this cell again; pip ended with:\n(.*\n)*ERROR: No matching distrib"
     with pytest.raises(RuntimeError, match=refusal):
-        host.set_up(dict(COLAB_SAYS), ("pyarrow",))
+        host.set_up()
     assert len(made) == 1 and "Installed" not in capsys.readouterr().out
 
 
@@ -416,41 +388,40 @@ def test_an_install_that_fails_stops_there(machine, capsys):
     ],
 )
 def test_on_your_own_machine_nothing_is_installed(machine, capsys, installed, said):
-    made = machine(installed, "NVIDIA A100-SXM4-40GB, 40960, 8.0")
-    assert host.set_up({}, ("pyarrow",)) == A100
+    made = machine(installed, "NVIDIA A100-SXM4-40GB, 40960, 8.0", loaded=("pyarrow",))
+    assert host.set_up() == A100
     printed = capsys.readouterr().out
     assert said in printed and bool(printed) == bool(said) and made == []
-    host.add_vllm(A100, {}, ())
+    host.add_vllm(A100)
     assert capsys.readouterr().out == "Nothing is installed on your own machine; run yourself: pip install vllm==0.31.0\n"
     assert made == []
 
 
 @pytest.mark.parametrize("loaded", [(), ("torch", "numpy")])
-def test_vllm_moves_torch_alone(machine, capsys, loaded):
-    made = machine(READY)
-    if loaded:
-        with pytest.raises(RestartNeeded, match="has loaded torch in another version"):
-            host.add_vllm(A100, COLAB_SAYS, loaded)
-    else:
-        host.add_vllm(A100, COLAB_SAYS, loaded)
+def test_vllm_moves_torch_alone(machine, say, capsys, loaded):
+    made = machine(READY, loaded=loaded)
+    say(**COLAB_SAYS)
+    with pytest.raises(RestartNeeded, match="has loaded torch in another version") if loaded else nullcontext():
+        host.add_vllm(A100)
     assert "some 4 GB are downloaded" in capsys.readouterr().out
     [(arguments, held)] = made
     assert arguments == ["vllm==0.31.0"]
     assert {"numpy==2.0.2", "transformers==5.17.0", "trl==1.15.0", "pyarrow==26.0.1"} <= {*held}
     assert not {line.partition("==")[0] for line in held} & {*host.VLLM_MOVES}
-    host.add_vllm(A100, COLAB_SAYS, loaded)
+    host.add_vllm(A100)
     assert len(made) == 1 and capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("device", [T4, P100, CPU, MAC])
 def test_a_device_that_vllm_does_not_serve(device):
     with pytest.raises(RuntimeError, match="vLLM needs a CUDA card of compute capability 8 or more.*Transformers generates"):
-        host.add_vllm(device, COLAB_SAYS, ())
+        host.add_vllm(device)
 
 
-def test_the_versions_here():
+def test_what_is_installed_and_loaded_here():
     found = host.installed_versions()
     assert found["huggingface-hub"] == importlib.metadata.version("huggingface_hub") and found["trl"] == PINS["trl"]
+    assert {"pytest", "packaging"} <= host.loaded_libraries() <= found.keys()
 
 
 @pytest.mark.parametrize(("error", "line"), [(ValueError("one\ntwo"), "one"), (ValueError(), "ValueError")])

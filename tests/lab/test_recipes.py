@@ -22,34 +22,37 @@ def test_a_recipe_is_frozen_and_prints_every_setting(recipe):
     assert hash(recipe) is not None, "a recipe holds nothing that can change"
 
 
-@pytest.mark.parametrize("short", [False, True], ids=["whole", "trial"])
-@pytest.mark.parametrize("recipe", ALL)
-def test_the_sizes_of_a_rollout_add_up(recipe, short):
-    recipe = recipes.shortened(recipe) if short else recipe
-    plan, config = recipe.grpo, training.grpo_config(recipe, Path("out"), 0)
+# Each recipe as it is, shortened for a trial, and as it fits each kind of hardware.
+AS_IT_IS = {name: (recipe, recipe) for name, recipe in recipes.RECIPES.items()}
+SHORTENED = {f"{name}-trial": (recipes.shortened(recipe),) * 2 for name, recipe in recipes.RECIPES.items()}
+FITTED = {
+    f"{name}-{v.hardware}": (recipe, recipes.for_device(recipe, Device(v.kind, "a card", v.memory_gb, (8, 0))))
+    for name, recipe in recipes.RECIPES.items()
+    for v in recipe.variants
+}
+
+
+@pytest.mark.parametrize(("recipe", "fitted"), (AS_IT_IS | SHORTENED | FITTED).values(), ids=AS_IT_IS | SHORTENED | FITTED)
+def test_batches_and_rates_reach_the_trainers_whatever_fits_at_once(recipe, fitted):
+    config, plan = training.grpo_config(fitted, Path("out"), 0), recipe.grpo
     rollout = plan.prompts_per_rollout * plan.num_generations
     assert config.generation_batch_size == rollout
     assert config.per_device_train_batch_size * config.gradient_accumulation_steps * plan.updates_per_rollout == rollout
-    assert config.max_steps == plan.rollouts * plan.updates_per_rollout
+    assert config.learning_rate == plan.learning_rate and config.max_steps == plan.rollouts * plan.updates_per_rollout
+    for stage in filter(None, (fitted.priming, fitted.sft)):
+        config = training.sft_config(fitted, stage, Path("out"), 0)
+        assert config.per_device_train_batch_size * config.gradient_accumulation_steps == stage.batch_size
+    assert fitted.grpo.max_completion_length < fitted.max_length, "the prompt has room"
+    assert fitted.evaluation.max_completion_length >= fitted.grpo.max_completion_length
 
 
-@pytest.mark.parametrize("recipe", ALL)
-def test_every_stage_makes_trainer_settings(recipe):
-    for stage in (recipe.priming, recipe.sft):
-        if stage:
-            config = training.sft_config(recipe, stage, Path("out"), 0)
-            assert config.per_device_train_batch_size * config.gradient_accumulation_steps == stage.batch_size
+def test_each_variant_is_taken_where_it_just_fits():
+    assert all(fitted.hardware in name for name, (_, fitted) in FITTED.items())
 
 
 @pytest.mark.parametrize("recipe", ALL)
 def test_the_rewards_of_a_recipe_are_sound(recipe):
     assert rewards.margin(rewards.reward_set(get_format(recipe.format), recipe.rewards)) > 0
-
-
-@pytest.mark.parametrize("recipe", ALL)
-def test_the_budget_leaves_room_for_the_prompt(recipe):
-    assert recipe.grpo.max_completion_length < recipe.max_length
-    assert recipe.evaluation.max_completion_length >= recipe.grpo.max_completion_length
 
 
 # What is known of the systems that the recipes follow.
@@ -95,22 +98,6 @@ def test_the_variant_follows_the_device_and_says_so(device, expected, capsys):
     assert recipe.lora.alpha == 2 * recipe.lora.rank
     assert recipe.evaluation.max_completion_length == 2 * recipe.grpo.max_completion_length
     assert capsys.readouterr().out == f"qwen3-4b-dapo for {expected[0]}, because the device is {device}.\n"
-
-
-VARIANTS = [pytest.param(r, v, id=f"{name}-{v.hardware}") for name, r in recipes.RECIPES.items() for v in r.variants]
-
-
-@pytest.mark.parametrize(("recipe", "variant"), VARIANTS)
-def test_a_variant_leaves_every_batch_as_it_is(recipe, variant):
-    fitted = recipes.for_device(recipe, Device(variant.kind, "a card", variant.memory_gb, (8, 0)))
-    assert fitted.hardware == variant.hardware
-    config, plan = training.grpo_config(fitted, Path("out"), 0), recipe.grpo
-    assert config.generation_batch_size == plan.prompts_per_rollout * plan.num_generations
-    assert config.learning_rate == plan.learning_rate and config.max_steps == plan.rollouts * plan.updates_per_rollout
-    for stage in filter(None, (fitted.priming, fitted.sft)):
-        config = training.sft_config(fitted, stage, Path("out"), 0)
-        assert config.per_device_train_batch_size * config.gradient_accumulation_steps == stage.batch_size
-    assert fitted.grpo.max_completion_length < fitted.max_length
 
 
 @pytest.mark.parametrize("recipe", [param for param in ALL if param.values[0].variants])
