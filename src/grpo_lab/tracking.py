@@ -130,9 +130,9 @@ class Tracker:
     def _save_files(self, name: str, kind: str, paths: Iterable[Path]) -> None:
         made_by = {"run": self.run.name, "stage": self.stage}
         artifact = self._module.Artifact(self._artifact_name(name), type=kind, metadata=made_by)
-        for path in paths:
+        for path in map(Path.resolve, paths):
             add = artifact.add_dir if path.is_dir() else artifact.add_file
-            add(str(path), name=path.resolve().relative_to(self.run.resolve()).as_posix(), **self._as_they_are)
+            add(str(path), name=path.relative_to(self.run.resolve()).as_posix(), **self._as_they_are)
         self._run.log_artifact(artifact)
 
     def _artifact_name(self, name: str) -> str:
