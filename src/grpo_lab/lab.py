@@ -4,6 +4,7 @@ Standard library only at import: the first cell runs before torch is loaded, and
 `start`.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -129,6 +130,7 @@ def start(
     root = runs.project_root()
     resolved = recipes.with_unanswerable(recipes.for_device(recipes.get_recipe(recipe, trial), device), unanswerable)
     folder = runs.open_run(run, root)
+    os.environ.setdefault("TRACKIO_DIR", str(folder / "trackio"))  # which Trackio reads once, when TRL imports it
     host.preflight(resolved.needs, device, folder)
     if use_vllm:
         host.add_vllm(device)

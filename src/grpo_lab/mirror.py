@@ -4,31 +4,31 @@
 every file, and the newest whole checkpoint of each stage as one thing. Standard library only at import.
 """
 
-import errno
 import glob
 import json
 import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from grpo_lab.host import first_line
 from grpo_lab.runs import checkpoint_step, is_complete, latest_checkpoint
 
-HOSTS = ("colab", "kaggle", "local")
 STAGES = ("priming", "sft", "grpo")
 FOLDER = "grpo-math-runs"  # holds one folder a run
 DRIVE = Path("/content/drive")
 KAGGLE_OUTPUT, KAGGLE_INPUT = Path("/kaggle/working"), Path("/kaggle/input")
-RUN_MARKS = ("stages.csv", *STAGES)  # what tells a run from a data set of the same name
 
 STATE, LATEST = "trainer_state.json", "last-checkpoint"  # as the trainer names them
-NEW, OLD, GONE = ".new.tmp", ".old.tmp", ".gone.tmp"  # being written, being replaced, being deleted: nobody reads these
+NEW, OLD = ".new.tmp", ".old.tmp"  # being written, being replaced or deleted: nobody reads these
 CLOCK_SLACK = 2.0  # seconds: some file systems keep times no finer
 HUB_PATIENCE = 120.0  # seconds that the hub may be silent
+ADVICE = (
+    "free some space there (on Drive, empty the bin too), and see that it can be reached and written to (the hub: with the token "
+    "of your login or HF_TOKEN)"
+)
 Stamp = tuple[int, float]  # bytes and seconds since 1970: what tells one version of a file from another
 
 
@@ -40,38 +40,38 @@ class Mirror:
     def __init__(self, run: Path):
         self.run = run
         self._copied: dict[str, Stamp] = {}  # what the copy has, as it was in the run folder
-        self._trouble = ""
+        self._failing = False
 
     def trainer_args(self, stage: str) -> dict:
         """Keywords for the TrainingArguments of "priming", "sft" or "grpo": what the trainer itself pushes, if anything."""
         return {}
 
     def restore(self) -> list[str]:
-        """Copy into the run folder what it lacks, and return the names. Raises OSError."""
+        """Copy into the run folder what it lacks, and return the names."""
         return []
 
     def copy_new(self) -> list[str]:
         """Copy the files and checkpoints that are new or changed, by size and time, and return their names.
 
-        An OSError (disk full, network gone) does not leave here: it is said once, and the next call tries again.
+        What fails (disk full, network gone) does not leave here: it is said once, and the next call tries again.
         """
-        sent, trouble = [], None
+        sent = []
         try:
             found = _scan(self.run)
             for name in self._send([name for name in found if self._copied.get(name) != found[name]]):
                 self._copied[name] = found[name]
                 sent.append(name)
-        except OSError as error:
-            trouble = error
-        reason = _reason(trouble) if trouble else ""
-        if trouble and reason != self._trouble:
-            print(
-                f"Mirroring to {self.place} failed ({reason}): training goes on and the next checkpoint tries again, but until "
-                f"then what is new lies in results/{self.run.name} only; {_advice(trouble)}."
-            )
-        elif self._trouble and not trouble:
-            print(f"Mirroring to {self.place} works again.")
-        self._trouble = reason
+        except Exception as error:  # the hub's client has types of several libraries, and none is worth the training
+            if not self._failing:
+                print(
+                    f"Mirroring to {self.place} failed ({first_line(error)}): training goes on and the next checkpoint tries "
+                    f"again, but until then what is new lies in results/{self.run.name} only; {ADVICE}."
+                )
+            self._failing = True
+        else:
+            if self._failing:
+                print(f"Mirroring to {self.place} works again.")
+            self._failing = False
         return sent
 
     def _send(self, names: list[str]) -> Iterator[str]:
@@ -85,27 +85,25 @@ def open_mirror(where: str, run: Path, host: str) -> Mirror:
     where: "auto" (Drive on Colab, the output folder on Kaggle, nothing elsewhere), "none", the path of a folder (with a "/"), or
     "hub:owner/name" (private repositories, made if they do not exist). A folder or repository holds one folder for each run.
     host: "colab", "kaggle" or "local". On Kaggle the outputs of earlier notebooks, attached as input, are read too.
-    Raises ValueError for any other `where` or `host` and for a repository that is public, OSError for a mirror that cannot be
-    opened or read. Only a Drive that "auto" cannot mount is no error: the sentence says that nothing is mirrored.
+    Raises ValueError for any other `where` and for a repository that is public, OSError for a mirror that cannot be opened or
+    read. Only a Drive that "auto" cannot mount is no error: it is said, and that nothing is mirrored.
     """
-    if host not in HOSTS:
-        raise ValueError(f"There is no host {host!r}: choose from {', '.join(HOSTS)}.")
     try:
         mirror = _choose(where, run, host)
         restored = mirror.restore()
         if host == "kaggle" and where != "none":
-            for attached in sorted(path for path in KAGGLE_INPUT.glob(f"**/{run.name}") if path.is_dir()):
-                if any((attached / mark).exists() for mark in RUN_MARKS):
-                    restored += _bring_back(attached, run)
-    except OSError as error:
+            for attached in sorted(KAGGLE_INPUT.glob(f"**/{FOLDER}/{run.name}")):
+                restored += _bring_back(attached, run)
+    except ValueError:
+        raise
+    except Exception as error:  # a full disk, a refused Drive, no network, for which the hub's client has types of its own
         raise OSError(
-            f"The mirror {where!r} of run {run.name!r} cannot be opened ({_reason(error)}): "
-            f"{_advice(error)}, or set MIRROR = 'none'."
+            f"The mirror {where!r} of run {run.name!r} cannot be opened ({first_line(error)}): {ADVICE}, or set MIRROR = 'none'."
         ) from error
-    if mirror.place != "nowhere":
-        print(f"Run {run.name!r} is mirrored to {mirror.place}; files and checkpoints brought back: {len(restored)}.")
-    elif host != "colab" or where != "auto":  # else the failed mount has been told
+    if mirror.place == "nowhere":
         print(f"Run {run.name!r} is not mirrored: it is kept in results/{run.name} only.")
+    else:
+        print(f"Run {run.name!r} is mirrored to {mirror.place}; files and checkpoints brought back: {len(restored)}.")
     return mirror
 
 
@@ -120,8 +118,8 @@ def _choose(where: str, run: Path, host: str) -> Mirror:
             return _FolderMirror(run, DRIVE / "MyDrive" / FOLDER / run.name)
         except OSError as error:
             print(
-                f"Run {run.name!r} is not mirrored, because Drive could not be used ({_reason(error)}): results/{run.name} is "
-                "lost when this Colab session ends, unless you download it or run this cell again and allow Drive."
+                f"Drive cannot be used ({first_line(error)}): what this Colab session makes is lost when it ends, unless you "
+                "download it or run this cell again and allow Drive."
             )
             return Mirror(run)
     if re.fullmatch(r"hub:[\w.-]+/[\w.-]+", where):
@@ -161,11 +159,7 @@ class _FolderMirror(Mirror):
         self._folder, self.place = folder, str(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for rest in sorted(folder.rglob("*.tmp")):  # of a session that was killed
-            whole = rest.with_name(rest.name.removesuffix(OLD))
-            if rest.name.endswith(OLD) and not whole.exists():  # between the two renames of `_put`
-                rest.rename(whole)
-            else:
-                _wipe(rest)
+            _wipe(rest)
 
     def restore(self) -> list[str]:
         restored, there = _bring_back(self._folder, self.run), _scan(self._folder)
@@ -182,7 +176,7 @@ class _FolderMirror(Mirror):
             if checkpoint_step(copy):  # one checkpoint a stage is kept
                 for path in copy.parent.glob("checkpoint-*"):
                     if path != copy and checkpoint_step(path):
-                        _wipe(path.rename(path.with_name(path.name + GONE)))
+                        _wipe(path.rename(path.with_name(path.name + OLD)))
 
 
 def _bring_back(source: Path, run: Path) -> list[str]:
@@ -248,32 +242,28 @@ class _HubMirror(Mirror):
         super().__init__(run)
         self._api, self._repo, self.place = HfApi(), repo, f"the private hub repository {repo}"
         self._stages = {stage: f"{repo}-{run.name}-{stage}" for stage in STAGES}
-        self._pushing = ""  # the stage whose trainer was told to push
         # The hub's client waits without end by default, and so would the trainer at the end of a stage.
         hooks = get_session().event_hooks
         set_client_factory(lambda: httpx.Client(event_hooks=hooks, follow_redirects=True, timeout=HUB_PATIENCE))
-        with _asking_hub():
-            self._api.create_repo(repo, private=True, exist_ok=True)
-            for name in [repo, *filter(self._api.repo_exists, self._stages.values())]:
-                if not self._api.model_info(name).private:
-                    raise ValueError(f"The hub repository {name} is public: make it private, or choose another MIRROR.")
+        self._api.create_repo(repo, private=True, exist_ok=True)
+        for name in [repo, *filter(self._api.repo_exists, self._stages.values())]:
+            if not self._api.model_info(name).private:
+                raise ValueError(f"The hub repository {name} is public: make it private, or choose another MIRROR.")
 
     def trainer_args(self, stage: str) -> dict:
-        self._pushing = stage
         return {
             "push_to_hub": True,
             "hub_model_id": self._stages[stage],
             "hub_strategy": "checkpoint",
             "hub_private_repo": True,
-            "trackio_static_space_id": False,  # else Trackio makes a web page of the run beside it
         }
 
     def restore(self) -> list[str]:
-        name = glob.escape(self.run.name)
-        with TemporaryDirectory(dir=self.run, suffix=".tmp") as folder, _asking_hub():  # on the run's disk, which has the room
+        with TemporaryDirectory(dir=self.run, suffix=".tmp") as folder:  # on the run's disk, which has the room
             copy = Path(folder) / self.run.name
-            there = [f"{name}/{glob.escape(file)}" for file in _scan(self.run)]
-            self._api.snapshot_download(self._repo, local_dir=folder, allow_patterns=f"{name}/*", ignore_patterns=there)
+            there = [glob.escape(f"{self.run.name}/{name}") for name in _scan(self.run)]
+            wanted = f"{self.run.name}/*"
+            self._api.snapshot_download(self._repo, local_dir=folder, allow_patterns=wanted, ignore_patterns=there)
             for stage, repo in self._stages.items():
                 if latest_checkpoint(self.run / stage) is None and self._api.repo_exists(repo):
                     latest = Path(folder) / f"{stage}.pushed" / LATEST
@@ -290,88 +280,34 @@ class _HubMirror(Mirror):
     def _send(self, names: list[str]) -> Iterator[str]:
         names = [name for name in names if str(PurePosixPath(name).parent) not in STAGES]  # those the trainer has pushed
         if names:
-            with _asking_hub():
-                self._api.upload_folder(
-                    repo_id=self._repo,
-                    folder_path=self.run,
-                    path_in_repo=self.run.name,
-                    allow_patterns=[glob.escape(name) for name in names],
-                    commit_message=f"{self.run.name}: {len(names)} new or changed",
-                )
+            self._api.upload_folder(
+                repo_id=self._repo,
+                folder_path=self.run,
+                path_in_repo=self.run.name,
+                allow_patterns=[glob.escape(name) for name in names],
+                commit_message=f"{self.run.name}: {len(names)} new or changed",
+            )
         yield from names
-        self._require_pushed()
-
-    def _require_pushed(self) -> None:
-        """OSError where the hub lacks the checkpoint before the newest: the trainer pushes on the side, and fails in silence."""
-        steps = sorted(checkpoint_step(path) for path in (self.run / self._pushing).glob("checkpoint-*") if is_complete(path))
-        if self._pushing and len(steps) > 1:
-            with TemporaryDirectory() as folder, _asking_hub():
-                state = self._api.hf_hub_download(self._stages[self._pushing], f"{LATEST}/{STATE}", local_dir=folder)
-                if json.loads(Path(state).read_text())["global_step"] < steps[-2]:
-                    raise ConnectionError(f"the trainer's push of {self._pushing}/checkpoint-{steps[-2]} has not arrived")
-
-
-@contextmanager
-def _asking_hub() -> Iterator[None]:
-    """Without progress bars. A lost connection (httpx) or a failed upload (hf_xet) leaves as ConnectionError."""
-    import httpx
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    quiet = are_progress_bars_disabled()
-    disable_progress_bars()
-    try:
-        yield
-    except OSError:  # HfHubHTTPError among them
-        raise
-    except (httpx.HTTPError, RuntimeError) as error:
-        raise ConnectionError(str(error)) from error
-    finally:
-        if not quiet:
-            enable_progress_bars()
 
 
 # 3. Files and checkpoints.
 
 
 def _scan(folder: Path) -> dict[str, Stamp]:
-    """What counts of a run folder, by its name there: each file outside checkpoints, then the newest whole one of each stage."""
+    """What counts of a run folder, by its name there: each file outside checkpoints, then the newest whole one of each stage.
+
+    Half-written files do not count, nor W&B's own but for its offline runs, which nobody has synced.
+    """
     found = {}
     for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if not _is_skipped(path.relative_to(folder)) and path.is_file():
-            found[name] = (path.stat().st_size, path.stat().st_mtime)
+        name = path.relative_to(folder)
+        unfinished = any(part.endswith(".tmp") for part in name.parts)
+        in_checkpoint = any(map(checkpoint_step, (name, *name.parents)))
+        of_wandb = name.parts[0] == "wandb" and not name.as_posix().startswith("wandb/offline-run-")
+        if path.is_file() and not (unfinished or in_checkpoint or of_wandb):
+            found[name.as_posix()] = (path.stat().st_size, path.stat().st_mtime)
     for stage in STAGES:
         if newest := latest_checkpoint(folder / stage):
             state = (newest / STATE).stat()
             found[f"{stage}/{newest.name}"] = (state.st_size, state.st_mtime)
     return found
-
-
-def _is_skipped(name: Path) -> bool:
-    """Parts of checkpoints, half-written files, and W&B's own files but for its offline runs, which nobody has synced."""
-    synced = name.parts[0] == "wandb" and not (len(name.parts) > 1 and name.parts[1].startswith("offline-run-"))
-    unfinished = name.name == ".write-probe" or any(part.endswith(".tmp") for part in name.parts)
-    return synced or unfinished or any(map(checkpoint_step, (name, *name.parents)))
-
-
-# 4. What to say.
-
-
-def _reason(error: OSError) -> str:
-    """Why, in a few words that stay the same from one checkpoint to the next."""
-    if _status(error):
-        return f"the hub answered {_status(error)}"
-    return error.strerror or first_line(error)
-
-
-def _status(error: OSError) -> int | None:
-    """The HTTP status behind a HfHubHTTPError."""
-    return getattr(getattr(error, "response", None), "status_code", None)
-
-
-def _advice(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "free some space there (on Drive, empty the bin too)"
-    if _status(error) in (401, 403, 404):
-        return "log in with a token that may write there (HF_TOKEN), and check the repository's name and quota"
-    return "check that it can be reached and written to"

@@ -4,7 +4,7 @@
 the hub's HTTP API that reading needs: a repository's record, its file tree, and its files. Every revision is the newest one.
 Writing needs three more: make a repository, say how files are to be sent (always inside the commit), and commit.
 
-A file `.gated` in a repository's folder makes it gated: its record can be read, its files cannot. `.private` marks a private one.
+A file `.private` in a repository's folder marks a private one.
 A file `.token` in the served folder holds the token that every write must bring; without one anybody may write.
 
 The libraries read the hub's address when they are imported, so whoever loads must be another process: `hub_process` starts
@@ -36,7 +36,7 @@ _PATHS = re.compile(rf"/api/(?P<kind>datasets|models)/{_REPO}/paths-info/[^/]+")
 _ACCESS = re.compile(rf"/api/(?P<kind>datasets|models)/{_REPO}/auth-check(?:/write)?")
 _UPLOAD = re.compile(rf"/api/(?P<kind>datasets|models)/{_REPO}/(?P<step>preupload|commit)/[^/]+")
 _FILE = re.compile(rf"/(?:(?P<kind>datasets)/)?{_REPO}/resolve/[^/]+/(?P<path>.+)")
-_MARKS = (".gated", ".private")  # for this hub alone: not among a repository's files
+_MARK = ".private"  # for this hub alone: not among a repository's files
 
 
 class Hub:
@@ -85,9 +85,9 @@ class _Handler(BaseHTTPRequestHandler):
             recursive = parse_qs(url.query).get("recursive", ["false"])[0].lower() == "true"
             self._in_repo(found, lambda repo: self._tree(repo, found["path"] or "", recursive))
         elif found := _ACCESS.fullmatch(route):
-            self._in_repo(found, lambda _: self._json({}), gate=True)
+            self._in_repo(found, lambda _: self._json({}))
         elif found := _FILE.fullmatch(route):
-            self._in_repo(found, lambda repo: self._file(repo, found["path"]), gate=True)
+            self._in_repo(found, lambda repo: self._file(repo, found["path"]))
         else:
             self._error("EntryNotFound", f"This hub has no route {route}.")
 
@@ -119,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             repo.mkdir(parents=True)
             if wanted.get("visibility") == "private":
-                (repo / ".private").touch()
+                (repo / _MARK).touch()
             self._json({"url": f"{self.url}/{name}", "name": name})
 
     def _validate(self, card: str) -> None:
@@ -148,12 +148,10 @@ class _Handler(BaseHTTPRequestHandler):
         url = f"{self.url}/{repo.parent.name}/{repo.name}/commit/{_commit(repo)}"
         self._json({"commitUrl": url, "commitOid": _commit(repo)})
 
-    def _in_repo(self, found: re.Match, answer, gate: bool = False) -> None:
+    def _in_repo(self, found: re.Match, answer) -> None:
         repo = self.folder / (found["kind"] or "models") / found["owner"] / found["name"]
         if not repo.is_dir():
             self._error("RepoNotFound", "Repository not found")
-        elif gate and (repo / ".gated").exists():
-            self._error("GatedRepo", f"Access to model {repo.parent.name}/{repo.name} is restricted", repo, status=403)
         else:
             answer(repo)
 
@@ -161,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
         folder = repo / path
         if folder.is_dir():
             found = sorted(folder.rglob("*") if recursive else folder.iterdir())
-            self._json([_entry(repo, entry) for entry in found if entry.name not in _MARKS])
+            self._json([_entry(repo, entry) for entry in found if entry.name != _MARK])
         else:
             self._error("EntryNotFound", "Entry not found", repo)
 
@@ -196,7 +194,7 @@ def _hash(path: Path) -> str:
 
 
 def _files(repo: Path) -> list[Path]:
-    return sorted(path for path in repo.rglob("*") if path.is_file() and path.name not in _MARKS)
+    return sorted(path for path in repo.rglob("*") if path.is_file() and path.name != _MARK)
 
 
 def _commit(repo: Path) -> str:
@@ -207,7 +205,7 @@ def _commit(repo: Path) -> str:
 
 def _record(repo: Path, name: str) -> dict:
     siblings = [{"rfilename": str(path.relative_to(repo))} for path in _files(repo)]
-    marks = {"private": (repo / ".private").exists(), "gated": "manual" if (repo / ".gated").exists() else False}
+    marks = {"private": (repo / _MARK).exists(), "gated": False}
     return {"id": name, "sha": _commit(repo), **marks, "tags": [], "siblings": siblings}
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -17,6 +18,8 @@ def clone(tmp_path, monkeypatch) -> Path:
     """What `start` needs of a clone, in a folder of its own, which is the working directory."""
     shutil.copytree(ROOT / "data", tmp_path / "data")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRACKIO_DIR", "to be restored")
+    monkeypatch.delenv("TRACKIO_DIR")
     return tmp_path
 
 
@@ -29,6 +32,7 @@ def test_start_resolves_the_recipe_and_says_what_it_found(clone, capsys):
     here = start(unanswerable=0.1)
     assert here.run == clone / "results" / "mine" and here.run.is_dir() and here.root == clone
     assert here.recipe == recipes.with_unanswerable(recipes.get_recipe("tiny"), 0.1) and here.seed == 3
+    assert os.environ["TRACKIO_DIR"] == str(here.run / "trackio")
     said = capsys.readouterr().out
     assert "local" in said and "torch" in said and "CPU with" in said
     assert "recipe tiny, seed 3, backend peft, float32, results/mine" in said

@@ -15,8 +15,7 @@ from unittest import mock
 import httpx
 import pytest
 from hub import Hub, hub_process
-from huggingface_hub import HfApi, auth_check
-from huggingface_hub.errors import GatedRepoError
+from huggingface_hub import HfApi
 
 from grpo_lab import mirror, runs
 from grpo_lab.mirror import open_mirror
@@ -31,7 +30,7 @@ SMALL = {
 }
 KEPT = {*SMALL, *(f"sft/checkpoint-20/{name}" for name in CHECKPOINT)}
 COPIED = {*SMALL, "sft/checkpoint-20"}  # a checkpoint is copied as one thing
-SKIPPED = {"wandb/run-1/output.log", "half.json.tmp", ".write-probe"}
+SKIPPED = {"wandb/run-1/output.log", "half.json.tmp"}
 
 
 def write(path: Path, text: str, age: float = 0) -> None:
@@ -198,53 +197,35 @@ def killed_at(call: int):
     return stack
 
 
-@pytest.mark.parametrize("direction", ["copy", "restore"])
-@pytest.mark.parametrize("call", range(21))
-def test_a_kill_leaves_no_half_and_loses_nothing(tmp_path, call, direction):
-    # The target has an older checkpoint-20, an older checkpoint-40 and an older metrics file.
+@pytest.mark.parametrize(("direction", "step"), [("copy", 40), ("restore", 40), ("copy", 10)], ids=["copy", "restore", "anew"])
+@pytest.mark.parametrize("call", range(20))
+def test_a_kill_leaves_no_half(tmp_path, call, direction, step):
+    """The target has an older checkpoint-20, which the source's 10, of a stage begun anew, takes the place of, too."""
     run, copy = tmp_path / "mine", tmp_path / "drive" / "mine"
     source, target = (run, copy) if direction == "copy" else (copy, run)
-    for folder, version, age in ((target, "old", 2 * HOUR), (source, "new", HOUR)):
-        write(folder / "sft_metrics.csv", f"{version} metrics", age)
-        add_checkpoint(folder / "sft", 20 if folder is target else 40, version, age)
-    if direction == "copy":
-        add_checkpoint(target / "sft", 40, "old", 2 * HOUR)  # of an earlier attempt
-        shutil.rmtree(target / "sft" / "checkpoint-20")
+    write(target / "sft_metrics.csv", "old", 2 * HOUR)
+    add_checkpoint(target / "sft", 20, "old", 2 * HOUR)
+    opened = open_mirror(f"{tmp_path}/drive", run, "local") if direction == "copy" else None
+    shutil.rmtree(source / "sft", ignore_errors=True)
+    write(source / "sft_metrics.csv", "new", HOUR)
+    add_checkpoint(source / "sft", step, "new", HOUR)
     try:
         with killed_at(call):
-            open_mirror(f"{tmp_path}/drive", run, "local").copy_new()
+            (opened or open_mirror(f"{tmp_path}/drive", run, "local")).copy_new()
     except Killed:
         pass
     newest = runs.latest_checkpoint(target / "sft")
-    if newest:
-        versions = [{json.dumps([name, int(newest.name[11:]), version]) for name in CHECKPOINT} for version in ("old", "new")]
-        assert set(contents(newest).values()) in versions, "a mixture, or a half"
-    said(f"{tmp_path}/drive", fresh := tmp_path / "fresh" / "mine")  # the next machine
-    if direction == "copy":
-        assert (fresh / "sft_metrics.csv").read_text() in ("old metrics", "new metrics")
-        assert runs.latest_checkpoint(fresh / "sft").name == "checkpoint-40"
-    open_mirror(f"{tmp_path}/drive", run, "local").copy_new()  # the next session here brings both sides up to date
-    assert (copy / "sft_metrics.csv").read_text() == (run / "sft_metrics.csv").read_text() == "new metrics"
-    assert contents(copy / "sft" / "checkpoint-40") == contents(run / "sft" / "checkpoint-40")
-    assert not list(copy.rglob("*.tmp")) and [path.name for path in (copy / "sft").iterdir()] == ["checkpoint-40"]
-
-
-@pytest.mark.parametrize("call", range(20))
-def test_a_kill_while_a_stage_is_begun_anew(tmp_path, call):
-    """The mirror's checkpoint, of the attempt before, has a higher step than what takes its place."""
-    run = make_run(tmp_path / "mine")
-    opened = open_mirror(f"{tmp_path}/drive", run, "local")
-    opened.copy_new()
-    shutil.rmtree(run / "sft")
-    add_checkpoint(run / "sft", 10, "anew")
-    try:
-        with killed_at(call):
-            opened.copy_new()
-    except Killed:
-        pass
-    newest = runs.latest_checkpoint(tmp_path / "drive" / "mine" / "sft")
-    version = {"checkpoint-20": "1", "checkpoint-10": "anew"}[newest.name]
+    version = {"checkpoint-20": "old", f"checkpoint-{step}": "new"}[newest.name]
     assert contents(newest) == {name: json.dumps([name, int(newest.name[11:]), version]) for name in CHECKPOINT}
+    metrics = contents(target).get("sft_metrics.csv")  # which the target is without for the moment between two renames
+    assert metrics in (None, "old", "new")
+    if step > 20:  # the next session here brings both sides up to date
+        open_mirror(f"{tmp_path}/drive", run, "local").copy_new()
+        assert (copy / "sft_metrics.csv").read_text() == (run / "sft_metrics.csv").read_text() == "new"
+        assert contents(copy / "sft" / "checkpoint-40") == contents(run / "sft" / "checkpoint-40")
+        add_checkpoint(run / "sft", 60)
+        open_mirror(f"{tmp_path}/drive", run, "local").copy_new()
+        assert not list(copy.rglob("*.tmp")) and [path.name for path in (copy / "sft").iterdir()] == ["checkpoint-60"]
 
 
 def failing_copies(after: int):
@@ -273,8 +254,8 @@ def test_a_full_drive_is_said_once_and_training_goes_on(tmp_path, capsys):
     with failing_copies(after=0):
         assert opened.copy_new() == []
     assert capsys.readouterr().out == (
-        f"Mirroring to {copy} failed (No space left on device): training goes on and the next checkpoint tries again, but until "
-        "then what is new lies in results/mine only; free some space there (on Drive, empty the bin too).\n"
+        f"Mirroring to {copy} failed ([Errno 28] No space left on device): training goes on and the next checkpoint tries again, "
+        f"but until then what is new lies in results/mine only; {mirror.ADVICE}.\n"
     )
     assert runs.latest_checkpoint(copy / "sft").name == "checkpoint-20" and not list(copy.rglob("*.tmp"))
     assert opened.copy_new() == ["sft/checkpoint-40"] and runs.latest_checkpoint(copy / "sft").name == "checkpoint-40"
@@ -287,7 +268,7 @@ def test_a_file_that_vanishes_while_it_is_looked_at_stops_no_training(tmp_path, 
     with monkeypatch.context() as patch:
         patch.setattr(mirror, "_scan", mock.Mock(side_effect=FileNotFoundError(errno.ENOENT, "No such file", "x.db-journal")))
         assert opened.copy_new() == []
-    assert "failed (No such file): training goes on" in capsys.readouterr().out
+    assert "No such file: 'x.db-journal'): training goes on" in capsys.readouterr().out
     assert set(opened.copy_new()) == COPIED
 
 
@@ -320,10 +301,9 @@ def test_a_refused_drive_is_said_and_the_run_goes_on(tmp_path, colab, capsys):
     colab.mount.side_effect = ValueError("mount failed")
     opened = open_mirror("auto", make_run(tmp_path / "mine"), "colab")
     assert (opened.place, opened.restore(), opened.copy_new()) == ("nowhere", [], [])
-    assert capsys.readouterr().out == (
-        "Run 'mine' is not mirrored, because Drive could not be used (ValueError: mount failed): results/mine is lost when this "
-        "Colab session ends, unless you download it or run this cell again and allow Drive.\n"
-    )
+    said, where = capsys.readouterr().out.splitlines()
+    assert said.startswith("Drive cannot be used (ValueError: mount failed): what this Colab session makes is lost when it ends")
+    assert where == "Run 'mine' is not mirrored: it is kept in results/mine only."
     with pytest.raises(OSError, match="cannot be opened .*mount failed.* or set MIRROR = 'none'"):
         open_mirror(f"{mirror.DRIVE}/MyDrive/other", tmp_path / "mine", "colab")  # asked for by name, so not passed over
     assert not mirror.DRIVE.exists()
@@ -363,9 +343,9 @@ def copy_with(error: Exception, where: str, run: Path) -> str:
     return out.getvalue()
 
 
-@pytest.mark.parametrize("error", [httpx.ConnectError("No route to the hub"), RuntimeError("No route to the hub")])
-def test_a_lost_network_is_said_once(in_hub_process, tmp_path, error):
-    lines = in_hub_process(copy_with, error, "hub:ours/lost", make_run(tmp_path / type(error).__name__)).splitlines()
+def test_a_lost_network_is_said_once(in_hub_process, tmp_path):
+    error = httpx.ConnectError("No route to the hub")
+    lines = in_hub_process(copy_with, error, "hub:ours/lost", make_run(tmp_path / "mine")).splitlines()
     assert len(lines) == 2 and "(No route to the hub): training goes on" in lines[0] and lines[1].endswith("works again."), lines
 
 
@@ -396,11 +376,6 @@ def test_a_public_repository_is_refused(in_hub_process, hub_folder, tmp_path, na
     (hub_folder / "models" / "ours" / name).rmdir()
 
 
-def test_a_run_whose_name_makes_no_repository(in_hub_process, tmp_path):
-    with pytest.raises(ValueError, match="Cannot have -- or .. in repo_id: 'ours/odd-a--b-priming'"):
-        in_hub_process(said, "hub:ours/odd", make_run(tmp_path / "a--b"))
-
-
 def pushed(hub_folder: Path, repo: str, step: int) -> Path:
     """What the trainer's push of a checkpoint leaves."""
     folder = hub_folder / "models" / "ours" / repo
@@ -419,33 +394,6 @@ def test_the_last_checkpoint_comes_back_under_its_step(in_hub_process, hub_folde
     assert names_in(tmp_path / "mine") == {f"sft/checkpoint-40/{name}" for name in CHECKPOINT}
     pushed(hub_folder, "pushed-mine-sft", 60)
     assert "brought back: 0." in in_hub_process(said, "hub:ours/pushed", tmp_path / "mine"), "what a run has, stays"
-
-
-def copy_while_pushing(where: str, run: Path, hub_folder: Path) -> str:
-    with redirect_stdout(StringIO()) as out:
-        opened = open_mirror(where, run, "local")
-        pushing = opened.trainer_args("sft")
-        assert pushing["hub_model_id"] == "ours/slow-mine-sft" and pushing["hub_strategy"] == "checkpoint"
-        assert pushing["push_to_hub"] and pushing["hub_private_repo"] and "hub_token" not in pushing
-        opened.copy_new()  # the first checkpoint may be on its way still
-        add_checkpoint(run / "sft", 40)
-        opened.copy_new()
-        pushed(hub_folder, "slow-mine-sft", 10)
-        opened.copy_new()
-        opened.copy_new()
-        pushed(hub_folder, "slow-mine-sft", 20)
-        opened.copy_new()
-    return out.getvalue()
-
-
-def test_a_push_of_the_trainer_that_failed_in_silence_is_said(in_hub_process, hub_folder, tmp_path):
-    run = make_run(tmp_path / "mine")
-    shutil.rmtree(run / "sft" / "checkpoint-40")
-    lines = in_hub_process(copy_while_pushing, "hub:ours/slow", run, hub_folder).splitlines()
-    failed = "Mirroring to the private hub repository ours/slow failed"
-    assert len(lines) == 4 and lines[1].startswith(f"{failed} (the hub answered 404): training goes on"), lines
-    assert lines[2].startswith(f"{failed} (the trainer's push of sft/checkpoint-20 has not arrived): training goes on")
-    assert lines[3].endswith("works again.")
 
 
 @pytest.fixture
@@ -493,21 +441,19 @@ def test_a_stage_is_killed_on_one_machine_and_goes_on_on_the_next_two(machine, t
         assert files and not [path for path in files if TOKEN.encode() in path.read_bytes()]
 
 
-@pytest.mark.parametrize(("where", "arguments"), [("none", {}), ("{folder}/drive", {})])
-def test_only_the_hub_is_pushed_to_by_the_trainer(tmp_path, where, arguments):
-    assert open_mirror(where.format(folder=tmp_path), tmp_path / "mine", "local").trainer_args("sft") == arguments
+def trainer_args(where: str, run: Path) -> dict:
+    return open_mirror(where, run, "local").trainer_args("sft")
 
 
-def check_access(repo: str) -> None:
-    auth_check(repo)  # the one of the process that this runs in: it knows the hub's address
-
-
-def test_a_gated_model_is_refused_by_name(in_hub_process, hub_folder):
-    for name, mark in (("gated", ".gated"), ("free", "config.json")):
-        write(hub_folder / "models" / "meta" / name / mark, "")
-    in_hub_process(check_access, "meta/free")
-    with pytest.raises(GatedRepoError):
-        in_hub_process(check_access, "meta/gated")
+def test_only_to_the_hub_does_the_trainer_push_and_in_private(in_hub_process, tmp_path):
+    run = make_run(tmp_path / "mine")
+    assert trainer_args("none", run) == trainer_args(f"{tmp_path}/drive", run) == {}
+    assert in_hub_process(trainer_args, "hub:ours/args", run) == {
+        "push_to_hub": True,
+        "hub_model_id": "ours/args-mine-sft",
+        "hub_strategy": "checkpoint",
+        "hub_private_repo": True,
+    }
 
 
 # 5. What can go wrong when a mirror is opened, in one sentence.
@@ -523,11 +469,6 @@ def test_a_place_that_is_none(tmp_path, where):
 def test_a_mirror_in_the_run_or_around_it(tmp_path, where):
     with pytest.raises(ValueError, match="would hold the run's own folder, or lie in it: choose another folder"):
         open_mirror(f"{tmp_path}/{where}", make_run(tmp_path / "mine" / "results" / "mine"), "local")
-
-
-def test_an_unknown_host(tmp_path):
-    with pytest.raises(ValueError, match="There is no host 'sagemaker': choose from colab, kaggle, local"):
-        open_mirror("auto", tmp_path / "mine", "sagemaker")
 
 
 def test_a_place_that_cannot_be_made(tmp_path):

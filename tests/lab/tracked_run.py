@@ -20,7 +20,7 @@ from grpo_lab.tracking import open_tracker
 ROOT = Path(__file__).parents[2]
 STEPS, PROMPTS, GENERATIONS = 3, 2, 4
 RESULT = {"accuracy": {"base": 0.1, "sft": 0.3, "grpo": 0.5}, "flags": {"grpo": {"H1": 0.096}}}
-ROWS = [{"checkpoint": "+ SFT", "accuracy": 0.3, "flags": ["H1"]}, {"checkpoint": "+ GRPO", "accuracy": 0.5, "flags": []}]
+ROWS = [{"checkpoint": "+ SFT", "accuracy": 0.3}, {"checkpoint": "+ GRPO", "accuracy": 0.5}]
 
 
 @dataclass(frozen=True)
