@@ -196,9 +196,7 @@ def test_a_token_that_may_not_write_is_said(run, hub, monkeypatch):
 @pytest.mark.parametrize("error", [httpx.ConnectError("No route to the hub"), RuntimeError("No route to the hub")])
 def test_an_upload_that_fails_says_where_it_lies(run, hub, monkeypatch, error):
     monkeypatch.setattr(huggingface_hub.HfApi, "create_commit", mock.Mock(side_effect=error))
-    with pytest.raises(
-        OSError, match="grpo/adapter could not be pushed to me/lora .No route to the hub.:.* run the cell again"
-    ):
+    with pytest.raises(OSError, match="grpo/adapter could not be pushed to me/lora .No route to the hub.:.* run the cell again"):
         export.push(run, TINY, "me/lora")
 
 
