@@ -174,24 +174,16 @@ def test_training_completions_are_shown_with_reward_parts_and_advantage(clone):
     told, frame = look.completions_table(clone / "results" / "first")
     assert told == "12 of 12 completions of 3 logged steps: the first prompts of each."
     assert {"step", "group", "correctness", "exact_format", "reward", "advantage", "tokens", "flags"} < set(frame)
-    assert "correct" not in frame, "a column that was not logged"
+    assert "correct" not in frame and "prompt" not in frame
     assert list(frame["step"]) == [4] * 4 + [8] * 4 + [12] * 4 and list(frame["advantage"][:2]) == [-0.5, 0.5]
     assert "What are 5 and 7, 0?" in frame["problem"][0] and '<mark title="false: it is 12">' in frame["completion"][0]
 
 
-def test_a_table_that_is_too_large_holds_whole_turns_of_every_step(clone, monkeypatch):
+def test_a_table_that_is_too_large_holds_whole_turns_of_every_step(clone):
     run = clone / "results" / "first"
-    monkeypatch.setattr(look, "MOST_ROWS", 7)
-    told, frame = look.completions_table(run)
+    told, frame = look.completions_table(run, most=7)
     assert told.startswith("7 of 12 completions") and list(frame["step"]) == [4, 4, 4, 8, 8, 12, 12]
-    assert len(look.samples_table(run)[1]) == 7
-    assert len(look.samples_table(run, room=1)[1]) == len(look.completions_table(run, room=1)[1]) == 1
-
-
-def test_a_damaged_parquet_file_is_named(clone):
-    run = clone / "results" / "first"
-    (run / "grpo" / "completions" / "completions_00099.parquet").write_bytes(b"x")
-    assert "grpo/completions/completions_00099.parquet is damaged (ArrowInvalid)" in look.completions_table(run)[0]
+    assert len(look.samples_table(run, most=7)[1]) == 7
 
 
 def test_static_tables_are_short_and_say_so(clone, shown):
