@@ -15,6 +15,7 @@ from grpo_lab import data, evaluation, lab, models, recipes, records, runs, trai
 from grpo_lab.host import Device
 from grpo_lab.mirror import open_mirror
 from grpo_lab.recipes import TINY
+from grpo_lab.training.log_probs import TorchLogProbs
 from grpo_math import formats, rewards
 
 ROOT = Path(__file__).parents[2]
@@ -170,9 +171,7 @@ def test_grpo_settings_add_up():
 def test_torch_log_probs_equal_the_textbook():
     torch.manual_seed(0)
     hidden, weight, targets = torch.randn(5, 8), torch.randn(11, 8), torch.tensor([0, 3, 10, 2, 2])
-    chosen, entropy, *_ = training.TorchLogProbs.apply(
-        hidden, weight, None, targets, 0.7, 64, None, 1.0, ("log_probs", "entropy")
-    )
+    chosen, entropy, *_ = TorchLogProbs.apply(hidden, weight, None, targets, 0.7, 64, None, 1.0, ("log_probs", "entropy"))
     p = torch.softmax(hidden @ weight.T / 0.7, -1)
     torch.testing.assert_close(chosen, p[range(5), targets].log())
     torch.testing.assert_close(entropy, -(p * p.log()).sum(-1))
