@@ -47,7 +47,7 @@ def merge_adapter(run: Path, recipe: Recipe, root: Path, backend: str, questions
     time; free the notebook's own first.
 
     Raises FileNotFoundError where the run has no adapter, RuntimeError where disk or memory do not suffice (before anything is
-    loaded), ValueError for an adapter of another recipe or weights that float16 cannot hold.
+    loaded), ValueError for an adapter of another recipe.
     """
     adapter, folder = require_adapter(run, "grpo"), run.with_name(f"{run.name}-export") / "merged"
     _require_room(recipe, root, folder)
@@ -64,12 +64,6 @@ def merge_adapter(run: Path, recipe: Recipe, root: Path, backend: str, questions
     # Merged, then rounded.
     dtype = torch.bfloat16 if models.compute_dtype(recipe) == torch.bfloat16 else torch.float16
     model = model.merge_and_unload(safe_merge=True).to(dtype)
-    broken = [name for name, weight in model.named_parameters() if not weight.isfinite().all()]
-    if broken:
-        raise ValueError(
-            f"The merged weights do not fit in {str(dtype).removeprefix('torch.')} ({broken[0]} has infinite values): "
-            "merge on a card of compute capability 8 or higher, which saves bfloat16."
-        )
     # The base's own generation settings sample, and may end at another mark than the one that training taught.
     model.generation_config = GenerationConfig(eos_token_id=end_tokens(tokenizer), pad_token_id=tokenizer.pad_token_id)
     model.config.eos_token_id, model.config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
@@ -102,24 +96,28 @@ def _require_room(recipe: Recipe, root: Path, folder: Path) -> None:
     config = AutoConfig.from_pretrained(models.base_path(recipe, root))
     with torch.device("meta"):
         weights = sum(weight.numel() for weight in AutoModelForCausalLM.from_config(config).parameters())
-    wanted = 2 * weights - _size_of(folder)  # bytes; an earlier merge makes room for this one
-    there = shutil.disk_usage(existing_parent(folder)).free
-    if there < wanted:
-        raise RuntimeError(
-            f"This export needs {_in_gib(wanted)} on the disk of {folder}, and {_in_gib(there)} are free: "
-            "delete old exports, checkpoints or downloads there, or push the adapter alone, which is small."
-        )
     clear_device_cache(garbage_collection=True)
     if torch.cuda.is_available():
-        there, where = torch.cuda.mem_get_info()[0], "the GPU"
+        memory, where = torch.cuda.mem_get_info()[0], "the GPU"
     else:
-        there, where = psutil.virtual_memory().available, "this machine"
-    wanted = HEADROOM * weights * models.compute_dtype(recipe).itemsize
-    if there < wanted:
-        raise RuntimeError(
-            f"Merging needs {_in_gib(wanted)} of memory, and {where} has {_in_gib(there)} free: restart the "
-            "session and run only the cells that this one needs (not the measurement), or use a larger machine."
-        )
+        memory, where = psutil.virtual_memory().available, "this machine"
+    disk = shutil.disk_usage(existing_parent(folder)).free
+    for place, wanted, there, advice in (
+        (
+            f"the disk of {folder}",
+            2 * weights,
+            disk,
+            "delete old exports, checkpoints or downloads there, or push the adapter alone",
+        ),
+        (
+            f"the memory of {where}",
+            HEADROOM * weights * models.compute_dtype(recipe).itemsize,
+            memory,
+            "restart the session and run only the cells that this one needs (not the measurement), or use a larger machine",
+        ),
+    ):
+        if there < wanted:
+            raise RuntimeError(f"A merge needs {wanted / GIB:.2g} GiB of {place}, and {there / GIB:.2g} are free: {advice}.")
 
 
 @torch.inference_mode()
@@ -139,15 +137,6 @@ def _greedy(model: PreTrainedModel, tokenizer: Tokenizer, prompts: Sequence[str]
     )
     completions = output.sequences[:, batch["input_ids"].shape[1] :].tolist()
     return [[token for token in ids if token not in ends] for ids in completions], output.logits[0].float().cpu()
-
-
-def _size_of(folder: Path) -> int:
-    """Bytes of all files under a folder; 0 where there is none."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def _in_gib(size: float) -> str:
-    return f"{size / GIB:.2g} GiB"
 
 
 # 2. The hub: a private repository, with the model card as its README.
@@ -186,7 +175,6 @@ def push(run: Path, recipe: Recipe, repo: str, merged: Path | None = None) -> st
         hub.create_repo(repo, private=True, exist_ok=True)
         if not hub.model_info(repo).private:
             raise PermissionError("it is public, and must be private")
-        print(f"Uploading {_in_gib(_size_of(folder))} to {repo}.")
         adds = [CommitOperationAdd(name, content) for name, content in files.items()]
         done = hub.create_commit(repo, adds, commit_message=f"The {folder.name} of {run.name}")
     except (OSError, RuntimeError, httpx.HTTPError) as error:  # RuntimeError: an upload by hf_xet

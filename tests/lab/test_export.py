@@ -104,8 +104,8 @@ def test_the_comparison_sees_another_model(run, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("what", "says"),
     [
-        ("disk", r"This export needs 0.0017 GiB on the disk of .*merged, and 0.00098 GiB are free: delete old exports"),
-        ("memory", r"Merging needs 0.004 GiB of memory, and this machine has 0.00098 GiB free: restart the session"),
+        ("disk", r"A merge needs 0.0017 GiB of the disk of .*merged, and 0.00098 are free: delete old exports"),
+        ("memory", r"A merge needs 0.004 GiB of the memory of this machine, and 0.00098 are free: restart the session"),
     ],
 )
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the memory that counts is the card's")
@@ -120,21 +120,11 @@ def test_too_little_room_is_said_before_anything_is_loaded(run, monkeypatch, wha
     assert not run.with_name("mine-export").exists()
 
 
-def test_what_cannot_be_merged_is_refused(run, tmp_path, monkeypatch):
+def test_what_cannot_be_merged_is_refused(run, tmp_path):
     with pytest.raises(FileNotFoundError, match="run notebooks/02_GRPO_reasoning_tuning.ipynb with RUN = 'none' first"):
         merge(tmp_path / "results" / "none")
     with pytest.raises(ValueError, match="was trained with another chat_template than the recipe has now"):
         merge(run, replace(TINY, format="xml"))
-    add = models.load_adapter
-
-    def too_large(*args, **kwargs):
-        model = add(*args, **kwargs)
-        next(model.parameters()).data[0, 0] = 1e6
-        return model
-
-    monkeypatch.setattr(models, "load_adapter", too_large)
-    with pytest.raises(ValueError, match="do not fit in float16 .model.embed_tokens.weight has infinite values.: merge on"):
-        merge(run)
     assert not run.with_name("mine-export").exists()
 
 
@@ -151,10 +141,10 @@ def hub(tmp_path, monkeypatch):
         yield tmp_path / "hub"
 
 
-def test_the_adapter_is_pushed_privately_without_a_path_of_this_machine(run, hub, adapter, capsys):
+def test_the_adapter_is_pushed_privately_without_a_path_of_this_machine(run, hub, adapter):
     assert export.push(run, TINY, "me/lora").endswith("/me/lora")
     lora = hub / "models" / "me" / "lora"
-    assert (lora / ".private").exists() and "Uploading 0.0012 GiB to me/lora" in capsys.readouterr().out
+    assert (lora / ".private").exists()
     assert str(ROOT) in (adapter / "adapter_config.json").read_text()
     assert not [path.name for path in lora.iterdir() if str(ROOT).encode() in path.read_bytes()]
     assert json.loads((lora / "adapter_config.json").read_text())["base_model_name_or_path"] == "data/tiny-base"
@@ -196,9 +186,7 @@ def test_a_token_that_may_not_write_is_said(run, hub, monkeypatch):
 @pytest.mark.parametrize("error", [httpx.ConnectError("No route to the hub"), RuntimeError("No route to the hub")])
 def test_an_upload_that_fails_says_where_it_lies(run, hub, monkeypatch, error):
     monkeypatch.setattr(huggingface_hub.HfApi, "create_commit", mock.Mock(side_effect=error))
-    with pytest.raises(
-        OSError, match="grpo/adapter could not be pushed to me/lora .No route to the hub.:.* run the cell again"
-    ):
+    with pytest.raises(OSError, match="grpo/adapter could not be pushed to me/lora .No route to the hub.:.* run the cell again"):
         export.push(run, TINY, "me/lora")
 
 

@@ -5,6 +5,7 @@ from itertools import combinations
 import matplotlib
 import pandas as pd
 import pytest
+from made_up_log import made_up_log
 from made_up_run import N, sample, samples, write_run, write_samples
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,30 +15,14 @@ from grpo_lab import figures
 from grpo_lab.report import comparisons, summary
 
 
-def grpo_metrics(steps: int = 60) -> pd.DataFrame:
-    rows = []
-    for step in range(1, steps + 1):
-        row = {
-            "step": step,
-            "rewards/correctness/mean": 0.4 + step / 200,
-            "rewards/exact_format/mean": 0.9,
-            "entropy": 1 / step,
-            "frac_reward_zero_std": 0.25,
-            "completions/mean_length": 50 - step / 4,
-            "completions/clipped_ratio": 0.5 / step,
-        }
-        if step % 20 == 0:
-            row |= {"eval_accuracy": 0.6, "eval_low": 0.5, "eval_high": 0.7}
-        rows.append(row)
-    return pd.DataFrame(rows)
+def grpo_metrics() -> pd.DataFrame:
+    return pd.DataFrame(made_up_log(60, **{"completions/mean_length": lambda t: 50 - 15 * t}))
 
 
 @pytest.fixture
 def run(tmp_path):
     """A run folder as the three notebooks leave it."""
-    pd.DataFrame({"step": range(1, 61), "loss": [2 / step for step in range(1, 61)]}).to_csv(
-        tmp_path / "sft_metrics.csv", index=False
-    )
+    (tmp_path / "sft_metrics.csv").write_text("step,loss\n" + "".join(f"{step},{2 / step}\n" for step in range(1, 61)))
     grpo_metrics().to_csv(tmp_path / "grpo_metrics.csv", index=False)
     return write_run(tmp_path)
 
@@ -65,14 +50,11 @@ def test_figures_are_saved_and_leave_the_settings_alone(run, name):
 # --- Training ----------------------------------------------------------------
 
 
-def test_plot_sft_draws_the_logged_losses(run):
-    loss = pd.read_csv(run / "sft_metrics.csv")["loss"]
+@pytest.mark.parametrize("name", ["sft", "priming"])
+def test_plot_sft_draws_the_logged_losses_of_priming_where_that_is_the_only_stage(run, name):
+    (run / "sft_metrics.csv").rename(run / f"{name}_metrics.csv")
+    loss = pd.read_csv(run / f"{name}_metrics.csv")["loss"]
     assert list(figures.plot_sft(run).axes[0].lines[0].get_ydata()) == list(loss)
-
-
-def test_plot_sft_draws_priming_where_that_is_the_only_stage(run):
-    (run / "sft_metrics.csv").rename(run / "priming_metrics.csv")
-    assert len(figures.plot_sft(run).axes[0].lines[0].get_ydata()) == 60
 
 
 DEV, CORRECT, FORMAT, LENGTH, ENTROPY = (
@@ -87,7 +69,7 @@ PANELS = {  # name: (columns left out of the metrics, titles of the panels)
     "no entropy": (["entropy"], [DEV, CORRECT, FORMAT, LENGTH, "Groups without a signal"]),
     "no dev accuracy": (["eval_accuracy"], [CORRECT, FORMAT, LENGTH, ENTROPY]),
     "no whiskers, nothing cut off": (["eval_low", "completions/clipped_ratio"], [DEV, CORRECT, FORMAT, LENGTH, ENTROPY]),
-    "one left": (list(grpo_metrics().columns[2:]), [CORRECT]),
+    "one left": (list(grpo_metrics().columns.drop(["step", "rewards/correctness/mean"])), [CORRECT]),
 }
 
 
