@@ -31,7 +31,7 @@ PRIMING_FILE = Path("data/priming.jsonl")
 REFUSAL = ("How many?", "How many?")
 
 # The ways of working in the SFT examples, in parts of their sum. To find out which of them pays is GRPO's work.
-SFT_WAYS = {"in_one_go": 3, "step_by_step": 5, "place_by_place": 3}
+SFT_WAYS = {"in_one_go": 2, "step_by_step": 5, "place_by_place": 3}
 
 
 def load_problems(recipe: Recipe, split: str, count: int, seed: int = 0, tokenizer: Any = None) -> Dataset:

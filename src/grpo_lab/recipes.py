@@ -185,7 +185,7 @@ TINY = Recipe(
     system_prompt="",
     max_length=384,
     max_number=100,
-    problem_steps=(2, 2, 3, 4),
+    problem_steps=(2, 3, 4),
     seed=0,
     precision="float32",
     lora=Lora(rank=32, alpha=32),

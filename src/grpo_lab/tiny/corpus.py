@@ -77,13 +77,11 @@ def _walk(step: Step) -> str:
 
 WAYS: dict[str, Way] = {way.__name__: way for way in (in_one_go, step_by_step, place_by_place)}
 
-# How often the corpus solves a problem in each way, by the number of its steps: what is short, people do in the head.
-# The rest, to 1, are bare answers.
-MIXTURE = {
-    2: {"in_one_go": 0.50, "step_by_step": 0.24, "place_by_place": 0.16},
-    3: {"in_one_go": 0.22, "step_by_step": 0.46, "place_by_place": 0.22},
-    4: {"in_one_go": 0.10, "step_by_step": 0.55, "place_by_place": 0.25},
-}
+# How often the corpus solves a problem in each way, whatever the number of its steps. The rest, to 1, are bare answers.
+MIXTURE = {"in_one_go": 0.14, "step_by_step": 0.50, "place_by_place": 0.28}
+
+# The share of bare sums that are taken apart: how a sum is done in one piece is left to be picked up from the stories.
+APART = 0.75
 
 # The largest quantity of a document is drawn from these, so that small sums are learned first and the recipe can choose.
 LEVELS = (20, 50, 100)
@@ -91,8 +89,7 @@ LEVELS = (20, 50, 100)
 
 def solution_document(problem: Problem, rng: random.Random) -> str:
     """One document of the corpus: the problem and its solution in a way drawn from MIXTURE, or its answer alone."""
-    shares = MIXTURE[len(problem.steps)]
-    way = rng.choices([*shares, None], [*shares.values(), 1 - sum(shares.values())])[0]
+    way = rng.choices([*MIXTURE, None], [*MIXTURE.values(), 1 - sum(MIXTURE.values())])[0]
     if way is None:
         return f"Problem: {problem.question}\nAnswer: {problem.answer}"
     ending = rng.choice((f"The answer is {problem.answer}.", f"Answer: {problem.answer}"))
@@ -104,7 +101,7 @@ def arithmetic_document(rng: random.Random, largest: int) -> str:
     lines = []
     for _ in range(rng.randint(2, 5)):
         step = _random_step(rng, largest)
-        lines.append(work_by_places(step) if rng.random() < 0.5 else f"{_say(step)} = {step.result}")
+        lines.append(work_by_places(step) if rng.random() < APART else f"{_say(step)} = {step.result}")
     return "\n".join(lines)
 
 
