@@ -147,18 +147,29 @@ class Story:
         return Problem(family, question, tuple(self.operands), tuple(self.steps))
 
 
-# What the stories are made of. Many words for few plans: a model that has read all of them can learn to look past them.
+# What the stories are made of. Many words for few plans, so that a model learns to look past them.
 NAMES = tuple(
     """Anna Ben Clara David Emma Felix Grace Henry Ida Jonas Kate Leo Maria Noah Olga Paul Rosa Sam Tina Victor
-    Alice Bruno Carla Dora Eric Fiona Greta Hugo Iris Jack Karl Lena Mark Nina Oscar Petra Ralf Sonja Tom Vera""".split()
+    Alice Bruno Carla Dora Eric Fiona Greta Hugo Iris Jack Karl Lena Mark Nina Oscar Petra Ralf Sonja Tom Vera
+    Amir Bea Chen Dina Elif Farid Gina Hana Ivan Jana Kofi Luis Mila Nuri Omar Pia Rania Sven Tariq Yuki""".split()
 )
 THINGS = tuple(
-    """marbles stickers coins shells stamps cards beads buttons stones pearls dice ribbons nuts keys feathers badges
-    crayons balls magnets tickets""".split()
+    """marbles stickers coins shells stamps cards beads buttons stones pearls dice ribbons nuts keys feathers badges crayons balls
+    magnets tickets pens books cups plates toys lamps hats bags shirts bowls clocks socks brushes candles knives forks spoons
+    glasses bottles cans jars pencils erasers rulers notebooks folders letters photos posters paintings flags maps kites
+    whistles drums bells rings chains gloves scarves belts shoes boots coats pillows blankets towels sponges soaps screws nails
+    hammers bolts wires bulbs batteries cables phones radios tiles bricks planks ropes nets hooks pebbles acorns leaves flowers
+    seeds masks wigs puzzles dolls robots""".split()
 )
-GOODS = tuple("pens books cups plates toys lamps hats bags shirts bowls chairs clocks socks brushes candles knives".split())
-CONTAINERS = tuple("boxes bags shelves baskets crates jars drawers cases chests sacks tables cars".split())
-CROPS = tuple("apples pears plums lemons peaches melons carrots onions potatoes tomatoes beets pumpkins".split())
+CROPS = tuple(
+    """apples pears plums lemons peaches melons carrots onions potatoes tomatoes beets pumpkins cherries grapes oranges limes figs
+    beans peppers cabbages""".split()
+)
+CONTAINERS = tuple(
+    """boxes bags shelves baskets crates jars drawers cases chests sacks vans bins tins cartons buckets pots packs
+    bundles stacks carts trunks lockers""".split()
+)
+ANIMALS = tuple("hens ducks sheep goats cows pigs geese horses rabbits turkeys donkeys".split())
 ASIDES = (
     "The street has {n} houses.",
     "The clock on the wall is {n} years old.",
@@ -228,11 +239,13 @@ def collection(story: Story, steps: int) -> None:
 
 
 def packing(story: Story, steps: int) -> None:
-    name, things, container = story.pick(*NAMES), story.pick(*THINGS, *GOODS), story.pick(*CONTAINERS)
+    name, things, container = story.pick(*NAMES), story.pick(*THINGS, *CROPS), story.pick(*CONTAINERS)
     each, groups = story.number(), story.number(2, 9)
     story.say(
         f"{name} has {groups} {container} with {each} {things} each.",
         f"{name} fills {groups} {container} with {each} {things} each.",
+        f"{name} packs {groups} {container} of {each} {things}.",
+        f"{name} loads {each} {things} into each of {groups} {container}.",
         f"There are {groups} {container} of {each} {things}.",
         f"In each of {groups} {container} there are {each} {things} of {name}.",
     )
@@ -262,7 +275,7 @@ def seats(story: Story, steps: int) -> None:
 
 
 def shopping(story: Story, steps: int) -> None:
-    name, first, second = story.pick(*NAMES), *story.rng.sample(GOODS, 2)
+    name, first, second = story.pick(*NAMES), *story.rng.sample(THINGS, 2)
     price, count = story.number(), story.number(2, 9)
     story.say(
         f"{name} buys {count} {first} for {price} dollars each.",
@@ -327,7 +340,7 @@ def savings(story: Story, steps: int) -> None:
 
 
 def farm(story: Story, steps: int) -> None:
-    first, second = story.rng.sample(("hens", "ducks", "sheep", "goats", "cows", "pigs"), 2)
+    first, second = story.rng.sample(ANIMALS, 2)
     count, times = story.number(), story.number(2, 9)
     story.say(
         f"A farm has {count} {first} and {times} times as many {second}.",
