@@ -83,6 +83,30 @@ def load_twins(recipe: Recipe) -> Dataset | None:
     return _described(twins, report.markdown())
 
 
+def load_transfer(recipe: Recipe) -> Dataset | None:
+    """Problems of the tiny world unlike those that anything trained on, the base included; `stratum` says in which way.
+
+    The question before the story (the first test problems, told so); twice the largest number; one and two steps more than the
+    most; stories of unseen families. None where the recipe measures none.
+    """
+    count = recipe.evaluation.transfer
+    if not count:
+        return None
+    usual, most = Difficulty(recipe.max_number, recipe.problem_steps), max(recipe.problem_steps)
+    kinds = {
+        "question first": replace(usual, question_first=True),
+        f"numbers to {2 * recipe.max_number}": replace(usual, max_number=2 * recipe.max_number),
+        f"{most + 1} or {most + 2} steps": replace(usual, steps=(most + 1, most + 2)),
+        "unseen story": replace(usual, unseen=True),
+    }
+    rows = []
+    for kind, difficulty in kinds.items():
+        for problem in islice(generate("test", 0, difficulty), count):
+            named = f"{kind}: {problem.family}" if difficulty.unseen else kind
+            rows.append(_row(problem) | {"id": f"{problem.id}-{kind.replace(' ', '-')}", "stratum": named})
+    return _described(Dataset.from_list(rows), f"{len(rows):,} problems unlike those that anything trained on.")
+
+
 def load_sft_examples(recipe: Recipe, seed: int, tokenizer: Any = None) -> Dataset | None:
     """Worked examples in the recipe's format; None where the recipe has no such stage.
 
@@ -163,7 +187,13 @@ def _draw_with_twins(recipe: Recipe, split: str, count: int, seed: int, share: f
             made += 1
             yield problem, twin
         else:
-            yield problem, make_row(problem.question, str(problem.answer), problem.id, f"tiny/{problem.family}")
+            yield problem, _row(problem)
+
+
+def _row(problem: Problem) -> dict:
+    """A problem of the tiny world as a row; its stratum is the number of its steps."""
+    row = make_row(problem.question, str(problem.answer), problem.id, f"tiny/{problem.family}")
+    return row | {"stratum": f"{len(problem.steps)} steps"}
 
 
 def _test_twins(recipe: Recipe) -> list[dict]:
@@ -175,7 +205,9 @@ def _test_twins(recipe: Recipe) -> list[dict]:
 def _twin_row(problem: Problem) -> dict | None:
     """The problem without a quantity that it needs; None where none can be taken."""
     question = make_twin(problem.question, WAYS["step_by_step"](problem))
-    return make_row(question, UNANSWERABLE, f"{problem.id}-twin", f"tiny/{problem.family}") if question else None
+    if question is None:
+        return None
+    return _row(problem) | make_row(question, UNANSWERABLE, f"{problem.id}-twin", f"tiny/{problem.family}")
 
 
 def _twins_among(rows: Sequence[dict]) -> str:

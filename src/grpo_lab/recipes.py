@@ -101,8 +101,9 @@ class Evaluation:
     """The measurement: how many held-out problems, and the same token budget for every checkpoint.
 
     source: a test set of its own, or None for problems held out of what the GRPO stage trains on. twins: how many of the
-    problems are also asked without a needed quantity. sampled: on how many problems `samples` completions each are drawn, at the
-    temperature of the GRPO stage.
+    problems are also asked without a needed quantity. transfer: how many problems of each kind are asked that are unlike what
+    anything trained on (tiny world only). sampled: on how many problems `samples` completions each are drawn, at the temperature
+    of the GRPO stage.
     """
 
     problems: int
@@ -110,6 +111,7 @@ class Evaluation:
     batch_size: int
     source: Source | None = None
     twins: int = 0
+    transfer: int = 0
     sampled: int = 0
     samples: int = 8
 
@@ -395,6 +397,7 @@ def shortened(recipe: Recipe) -> Recipe:
             problems=8,
             max_completion_length=64,
             twins=min(4, recipe.evaluation.twins),
+            transfer=min(4, recipe.evaluation.transfer),
             sampled=min(4, recipe.evaluation.sampled),
         ),
     )

@@ -311,5 +311,28 @@ def assert_kept(kept: list[dict], logged: dict[str, float]) -> None:
     assert logged["time/generate"] > logged["time/reward"] >= 0
 
 
+def trained_with_a_probe(folder: Path, seed: int, every: int) -> tuple[torch.Tensor, list[str]]:
+    """The small GRPO stage from a fresh adapter, measured on the way: the weights, and what the first rollout sampled."""
+    recipe = dataclasses.replace(SMALL, grpo=dataclasses.replace(SMALL.grpo, eval_every=every))
+    base, tokenizer = models.load_base(recipe, ROOT, "peft")
+    model = models.add_adapter(base, recipe.lora, "peft", seed=0)
+    folder.mkdir()
+    probe = evaluation.accuracy_probe(model, tokenizer, data.load_problems(recipe, "dev", 2), recipe)
+    here = lab.Lab(recipe, folder, ROOT, seed, "peft", open_mirror("none", folder, "local"), "none", use_vllm=False)
+    with here.stage("grpo") as stage:
+        trainer = grpo_trainer(model, tokenizer, stage)
+        trainer.add_callback(training.Metrics(folder / "probed.csv", stage.tracker, stage.clock, probe, every))
+        stage.train(trainer)
+    return lora_weights(model), [row["completion"][-1]["content"] for row in records.read_completions(folder) if row["step"] == 1]
+
+
+def test_measuring_on_the_way_changes_nothing_and_the_seed_reaches_the_samples(tmp_path):
+    (once, sampled), (often, _), (_, others) = (
+        trained_with_a_probe(tmp_path / f"{seed}-{every}", seed, every) for seed, every in ((0, 2), (0, 1), (1, 2))
+    )
+    assert torch.equal(once, often), "how often accuracy is measured must not change what is learned"
+    assert sampled != others, "another seed samples other completions of the same prompts"
+
+
 def lora_weights(model) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for name, p in sorted(model.named_parameters()) if "lora_" in name])

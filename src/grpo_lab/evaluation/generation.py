@@ -53,21 +53,26 @@ class TransformersGenerator:
 
     @torch.inference_mode()
     def __call__(self, prompts: Sequence[str], decoding: Decoding, seed: int) -> list[Completion]:
-        """One completion a prompt (`decoding.samples` is the caller's affair); `seed` makes sampling repeatable."""
-        was_training = self.model.training
+        """One completion a prompt (`decoding.samples` is the caller's affair); `seed` makes sampling repeatable.
+
+        The random states of the CPU and of a CUDA card are afterwards as they were: measuring between two updates does not change
+        what a training samples next.
+        """
+        was_training, device = self.model.training, self.model.device
         self.model.eval()
-        torch.manual_seed(seed)
-        batch = self.tokenizer(list(prompts), return_tensors="pt", padding=True, add_special_tokens=False).to(self.model.device)
-        output = self.model.generate(
-            **batch,
-            max_new_tokens=decoding.max_new_tokens,
-            eos_token_id=end_tokens(self.tokenizer),
-            pad_token_id=self.tokenizer.pad_token_id,
-            use_cache=True,
-            **({"temperature": decoding.temperature, "top_k": 0, "top_p": 1.0} if decoding.temperature else {}),
-            do_sample=decoding.temperature > 0,
-            **({"stop_strings": [decoding.stop], "tokenizer": self.tokenizer} if decoding.stop else {}),
-        )
+        batch = self.tokenizer(list(prompts), return_tensors="pt", padding=True, add_special_tokens=False).to(device)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            output = self.model.generate(
+                **batch,
+                max_new_tokens=decoding.max_new_tokens,
+                eos_token_id=end_tokens(self.tokenizer),
+                pad_token_id=self.tokenizer.pad_token_id,
+                use_cache=True,
+                **({"temperature": decoding.temperature, "top_k": 0, "top_p": 1.0} if decoding.temperature else {}),
+                do_sample=decoding.temperature > 0,
+                **({"stop_strings": [decoding.stop], "tokenizer": self.tokenizer} if decoding.stop else {}),
+            )
         self.model.train(was_training)
         return [self._read(ids, decoding.stop) for ids in output[:, batch["input_ids"].shape[1] :].tolist()]
 

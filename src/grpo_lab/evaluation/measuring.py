@@ -112,6 +112,8 @@ def evaluate(
             "sample": k,
             "question": question,
             "gold": gold,
+            "source": items[i]["source"],
+            "stratum": items[i].get("stratum", ""),
             "completion": completion.text,
             **grade(completion.text, question, gold, fmt, completion.truncated),
             "truncated": completion.truncated,
@@ -152,12 +154,21 @@ def _readable(path: Path) -> Iterator[dict]:
                     print(f"{path.name} ends in half a line, which is drawn again")
 
 
-def measure(model, tokenizer, recipe: Recipe, run: Path, checkpoint: str, rows: Dataset, twins: Dataset | None) -> None:
+def measure(
+    model,
+    tokenizer,
+    recipe: Recipe,
+    run: Path,
+    checkpoint: str,
+    rows: Dataset,
+    twins: Dataset | None = None,
+    transfer: Dataset | None = None,
+) -> None:
     """Draw all samples of one checkpoint, each part a file in `samples/`.
 
     `<checkpoint>`: greedy on all rows. `longer-...`: those that were cut off, at twice the budget, where they are more than
-    MOST_TRUNCATED. `sampled-...`: k samples on the first rows. `twins-...`: the unanswerable twins. The base is asked in its own
-    prompt, and once more in that of the others: `base-chat`.
+    MOST_TRUNCATED. `sampled-...`: k samples on the first rows. `twins-...`: the unanswerable twins. `transfer-...`: problems
+    unlike those that anything trained on. The base is asked in its own prompt, and once more in that of the others: `base-chat`.
     """
     plan, folder = recipe.evaluation, run / "samples"
     style = recipe.base_prompt if checkpoint == "base" else "chat"
@@ -176,8 +187,9 @@ def measure(model, tokenizer, recipe: Recipe, run: Path, checkpoint: str, rows: 
     if plan.sampled:
         first = rows.select(range(min(plan.sampled, len(rows))))
         part(f"sampled-{checkpoint}", first, samples=plan.samples, temperature=recipe.grpo.temperature)
-    if twins:
-        part(f"twins-{checkpoint}", twins)
+    for name, others in (("twins", twins), ("transfer", transfer)):
+        if others:
+            part(f"{name}-{checkpoint}", others)
 
 
 def accuracy_probe(model, tokenizer, rows: Dataset, recipe: Recipe) -> Callable[[], dict[str, float]]:
