@@ -1,93 +1,155 @@
-"""Train and measure several seeds through the notebooks, as `make seeds` does, each twice: GRPO as it is, and with unanswerable
-prompts mixed in. One training seed is a comparison of checkpoints; a claim about the method needs several.
+"""Train and measure several seeds through the notebooks, and controls beside them, as `make seeds` does.
 
-Writes to `results/tiny-seeds/`, and the README's tables from there:
-`verdicts.csv`: a row a held-out problem, a 0/1 column a checkpoint (flexible extraction) and one for the form after GRPO;
-`verdicts-mix.csv`: GRPO beside GRPO with the mix; `refusals.csv`: a row an unanswerable twin, 1 where it was refused.
+One training seed compares checkpoints; a claim about a method needs several. Odd seeds begin with a second base, which is pretrained
+first where it is missing. The controls of a seed begin with the same base and see GRPO never: SFT that is told the best way of
+working, and SFT on more of the same examples for as long as SFT and GRPO take together.
+
+Writes to `results/tiny-seeds/`: `items.csv`, what is measured, and for each seed `seed-<n>.json`, its verdicts as texts of 0 and 1 in
+the order of the items, with the recipe's hash and the commit. What is there is not made again, and a file of another recipe stops
+the campaign, so it may be cut at any point and goes on.
 """
 
 import argparse
-import shutil
+import csv
+import json
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
-import pandas as pd
+from pretrain_tiny import Pretraining, pretrain
 from readme import update_readme
 from run_notebooks import NAMES, execute
 
-from grpo_lab import report, runs
+from grpo_lab import data, records, report, runs
+from grpo_lab.recipes import TINY, Recipe, with_model
 
-UNANSWERABLE = 0.1  # the share of GRPO's prompts in the mix
-MIX = "mix"  # its columns, beside "sft" and "grpo"
-SHARED = ("sft", "sft_config.json", "eval_plan.json", "stages.csv")  # what a mix takes over from the plain run of its seed
-
-
-def fork(run: Path, name: str) -> Path:
-    """A run of this name that begins with what another has after SFT: its adapter, its plan, and its samples up to there."""
-    forked = runs.open_run(name)
-    for part in SHARED:
-        copy = shutil.copytree if (run / part).is_dir() else shutil.copy2
-        copy(run / part, forked / part, **({"dirs_exist_ok": True} if (run / part).is_dir() else {}))
-    (forked / "samples").mkdir(exist_ok=True)
-    for path in (run / "samples").glob("*.jsonl"):
-        if not path.stem.endswith("grpo"):
-            shutil.copy2(path, forked / "samples")
-    return forked
+FOLDER = "tiny-seeds"
+BASES = ("data/tiny-base", "results/tiny-base-1")  # of even and of odd seeds
+SETS = {"test": "", "twins": "twins-", "transfer": "transfer-"}  # what is measured, and how the files of samples begin
+# SFT that is told: the same number of examples, all in the way that GRPO has to find.
+TOLD = replace(TINY.sft, ways=(("place_by_place", 1),))
+# SFT for as long as SFT and GRPO take together on two quiet cores.
+LONGER = replace(TINY.sft, examples=24_000)
+CONTROLS = {"told": TOLD, "longer": LONGER}
 
 
-def measure_seed(seed: int, name: str, first: str) -> None:
-    """Everything of one seed; what is there already is not made again, nor are the base's samples, which run `first` holds."""
-    parameters = {"RECIPE": "tiny", "RUN": name, "SEED": seed}
-    run = runs.open_run(name)
-    if not report.has_part(run, "grpo"):
-        if name != first:
-            (run / "samples").mkdir(exist_ok=True)
-            for path in (runs.open_run(first) / "samples").glob("*base*.jsonl"):
-                shutil.copy2(path, run / "samples")
-        execute(NAMES, run, parameters)
-    mix = runs.open_run(f"{name}-{MIX}")
-    if not report.has_part(mix, "grpo"):
-        fork(run, mix.name)
-        execute(NAMES[1:2], mix, parameters | {"RUN": mix.name, "UNANSWERABLE": UNANSWERABLE})
-        execute(NAMES[2:], mix, parameters | {"RUN": mix.name})
+def recipe_hash(recipe: Recipe) -> str:
+    """16 hexadecimal digits that change with any setting of the recipe or of its controls."""
+    from grpo_lab.evaluation.plan import short_hash
+
+    return short_hash(json.dumps([asdict(recipe), *map(asdict, CONTROLS.values())], sort_keys=True).encode())
 
 
-def collect(names: dict[int, str], checkpoints: Sequence[str] = ("base", "sft", "grpo"), prefix: str = "") -> pd.DataFrame:
-    """Verdicts of the runs, given as {seed: run name}: `id`, `base`, then a column `<checkpoint>-<seed>` each.
+def open_seed(path: Path, seed: int, base: str) -> dict:
+    """What a seed's file holds so far; ValueError where it is of another recipe."""
+    found = json.loads(path.read_text()) if path.is_file() else {"seed": seed, "base": base, "recipe": recipe_hash(TINY)}
+    if found["recipe"] != recipe_hash(TINY):
+        raise ValueError(f"{path} was measured with another recipe: delete results/{FOLDER}/ to measure all seeds anew.")
+    return found
 
-    checkpoints: "mix" is GRPO with unanswerable prompts; with "grpo" comes `form-<seed>`, whether the completion had the form.
-    prefix: "twins-" for the unanswerable twins, where a verdict is 1 for a refusal.
-    """
-    root, columns = runs.project_root() / "results", {}
-    for seed, name in names.items():
-        for checkpoint in checkpoints:
-            run, part = (f"{name}-{MIX}", "grpo") if checkpoint == MIX else (name, checkpoint)
-            samples = report.samples_of(root / run, prefix + part)
-            ids = [sample["id"] for sample in samples]
-            if columns and ids != columns["id"]:
-                raise ValueError(f"Run {run!r} was measured on other items than the runs before it: evaluate it again.")
-            columns.setdefault("id", ids)
-            columns["base" if part == "base" else f"{checkpoint}-{seed}"] = [int(s["correct_flexible"]) for s in samples]
-        if "grpo" in checkpoints and not prefix:
-            columns[f"form-{seed}"] = [int(s["formatted"]) for s in report.samples_of(root / name, "grpo")]
-    return pd.DataFrame(columns)
+
+def train_notebooks(run: Path, seed: int, base: str) -> None:
+    """Base, SFT and GRPO of one seed, trained and measured by the three notebooks."""
+    if not report.has_part(run, "transfer-grpo"):
+        execute(NAMES, run, {"RECIPE": "tiny", "RUN": run.name, "SEED": seed, "MODEL": base, "TRACKER": "none"})
+
+
+def train_control(run: Path, name: str, seed: int, base: str) -> None:
+    """A control of one seed: priming and an SFT of its own, then measured as the others are."""
+    if report.has_part(run, f"transfer-{name}"):
+        return
+    runs.choose_backend("auto", "cpu")
+    from trl import SFTTrainer
+
+    from grpo_lab import evaluation, models, training
+
+    recipe = replace(with_model(TINY, base), sft=CONTROLS[name])
+    backend, folder = runs.choose_backend("auto", "cpu"), run / name
+    model, tokenizer = models.load_base(recipe, runs.project_root(), backend)
+    model = models.add_adapter(model, recipe.lora, backend, seed)
+    clock = runs.StageClock(run, name)
+    for stage, rows in (
+        (recipe.priming, data.load_priming_examples(recipe, tokenizer)),
+        (recipe.sft, data.load_sft_examples(recipe, seed, tokenizer)),
+    ):
+        trainer = SFTTrainer(
+            model=model,
+            args=training.sft_config(recipe, stage, folder, seed, save_total_limit=1),
+            train_dataset=rows.select_columns(["prompt", "completion"]),
+            processing_class=tokenizer,
+            callbacks=[training.Progress()],
+        )
+        trainer.train()
+    clock.save()
+    rows = data.load_problems(recipe, "test", recipe.evaluation.problems)
+    measured = replace(recipe, evaluation=replace(recipe.evaluation, sampled=0))
+    evaluation.measure(model, tokenizer, measured, run, name, rows, data.load_twins(recipe), data.load_transfer(recipe))
+
+
+def collect(run: Path, checkpoints: Sequence[str]) -> dict:
+    """Of each set and checkpoint the flexible verdicts; of the test set also who made a false claim, and what was sampled."""
+    found: dict = {kind: {} for kind in (*SETS, "false claims", "sampled")}
+    for kind, prefix in SETS.items():
+        for name in checkpoints:
+            rows = report.samples_of(run, prefix + name)
+            found[kind][name] = _digits(row["correct_flexible"] for row in rows)
+            if kind == "test":
+                found["false claims"][name] = _digits(row["false_claims"] > 0 for row in rows)
+    for name in checkpoints:
+        if report.has_part(run, f"sampled-{name}"):
+            summary = report.summarise_sampled(report.samples_of(run, f"sampled-{name}"))
+            found["sampled"][name] = {key: summary[key] for key in ("k", "n", "avg_at_k", "pass_at_k", "maj_at_k")}
+    found["cpu_s"] = {row["stage"]: float(row["cpu_s"]) for row in runs.read_stages(run)}
+    return found
+
+
+def _digits(verdicts) -> str:
+    return "".join(str(int(verdict)) for verdict in verdicts)
+
+
+def write_items(path: Path, run: Path) -> None:
+    """Which items the verdicts are of: set, id, stratum and source, in their order."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["set", "id", "stratum", "source"])
+        for kind, prefix in SETS.items():
+            for row in report.samples_of(run, f"{prefix}grpo"):
+                table.writerow([kind, row["id"], row["stratum"], row["source"]])
+
+
+def measure_seed(seed: int) -> None:
+    """Everything of one seed that is not there yet; its file is written after each part."""
+    root, folder, base = runs.project_root(), runs.open_run(FOLDER), BASES[seed % 2]
+    path, run = folder / f"seed-{seed}.json", runs.open_run("tiny" if seed == 0 else f"tiny-seed-{seed}")
+    found = open_seed(path, seed, base)
+    for checkpoints in (("base", "sft", "grpo"), *((name,) for name in CONTROLS)):
+        if checkpoints[-1] in found.get("test", {}):
+            continue
+        if not (root / base).is_dir():
+            pretrain(Pretraining(seed=1), root / base)
+        if checkpoints[-1] == "grpo":
+            train_notebooks(run, seed, base)
+        else:
+            train_control(run, checkpoints[0], seed, base)
+        for key, values in collect(run, checkpoints).items():
+            found.setdefault(key, {}).update(values)
+        found["commit"] = runs.describe_environment()["commit"]
+        records.write_text(path, json.dumps(found, indent=1) + "\n")
+        if not (folder / "items.csv").is_file():
+            write_items(folder / "items.csv", run)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Train and measure several seeds, with and without unanswerable prompts.")
+    parser = argparse.ArgumentParser(description="Train and measure several seeds, and controls beside them.")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     arguments = parser.parse_args()
-    names = {seed: "tiny" if seed == 0 else f"tiny-seed-{seed}" for seed in arguments.seeds}  # seed 0 is the reference run
-    for number, (seed, name) in enumerate(names.items(), start=1):
-        print(f"\n=== seed {seed} ({number} of {len(names)}), results/{name} ===", flush=True)
-        measure_seed(seed, name, first=names[arguments.seeds[0]])
-    folder, readme = runs.open_run("tiny-seeds"), runs.project_root() / "README.md"
-    collect(names).to_csv(folder / "verdicts.csv", index=False)
-    collect(names, ["grpo", MIX]).to_csv(folder / "verdicts-mix.csv", index=False)
-    collect(names, ["base", "sft", "grpo", MIX], prefix="twins-").to_csv(folder / "refusals.csv", index=False)
-    update_readme(readme, "seeds", report.seeds_markdown(folder / "verdicts.csv"))
-    update_readme(readme, "refusals", report.refusals_markdown(folder))
-    print(report.seeds_markdown(folder / "verdicts.csv"), report.refusals_markdown(folder), sep="\n")
+    for number, seed in enumerate(arguments.seeds, start=1):
+        print(f"\n=== seed {seed} ({number} of {len(arguments.seeds)}) ===", flush=True)
+        measure_seed(seed)
+    folder, readme = runs.open_run(FOLDER), runs.project_root() / "README.md"
+    for marker, table in report.seeds_tables(folder).items():
+        update_readme(readme, marker, table)
+        print(table)
 
 
 if __name__ == "__main__":

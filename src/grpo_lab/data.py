@@ -30,9 +30,6 @@ PRIMING_FILE = Path("data/priming.jsonl")
 # What an example says where a quantity is missing: it asks back, in words that the tiny base has read.
 REFUSAL = ("How many?", "How many?")
 
-# The ways of working in the SFT examples, in parts of their sum. To find out which of them pays is GRPO's work.
-SFT_WAYS = {"in_one_go": 2, "step_by_step": 5, "place_by_place": 3}
-
 
 def load_problems(recipe: Recipe, split: str, count: int, seed: int = 0, tokenizer: Any = None) -> Dataset:
     """`count` rows to train on with GRPO (split "grpo") or to measure on ("dev", "test"). The held-out sets use seed 0.
@@ -110,7 +107,7 @@ def load_transfer(recipe: Recipe) -> Dataset | None:
 def load_sft_examples(recipe: Recipe, seed: int, tokenizer: Any = None) -> Dataset | None:
     """Worked examples in the recipe's format; None where the recipe has no such stage.
 
-    In the tiny world the ways of working are mixed by SFT_WAYS in a fixed order. Public solutions are complete and verified.
+    In the tiny world the stage's `ways` of working follow each other in a fixed order. Public solutions are complete and verified.
     """
     stage, fmt = recipe.sft, get_format(recipe.format)
     if stage is None:
@@ -118,7 +115,7 @@ def load_sft_examples(recipe: Recipe, seed: int, tokenizer: Any = None) -> Datas
     if stage.source:
         examples, report = load_examples(replace(stage.source, limit=stage.examples), fmt, tokenizer, recipe.max_length)
         return _described(examples, report.markdown())
-    ways = [way for way, parts in SFT_WAYS.items() for _ in range(parts)]
+    ways = [way for way, parts in stage.ways for _ in range(parts)]
     rows = []
     for i, (problem, row) in enumerate(_draw_with_twins(recipe, "sft", stage.examples, seed, stage.unanswerable)):
         worked = WAYS[ways[i % len(ways)]](problem), str(problem.answer)

@@ -120,6 +120,7 @@ def start(
     tracker: str = "wandb",
     unanswerable: float = 0.0,
     use_vllm: bool = False,
+    model: str = "",
 ) -> Lab:
     """Resolve a recipe on this machine, check that it can run, and open its run folder; prints what was found in three lines.
 
@@ -128,7 +129,8 @@ def start(
     """
     device = host.set_up()
     root = runs.project_root()
-    resolved = recipes.with_unanswerable(recipes.for_device(recipes.get_recipe(recipe, trial), device), unanswerable)
+    resolved = recipes.for_device(recipes.with_model(recipes.get_recipe(recipe, trial), model), device)
+    resolved = recipes.with_unanswerable(resolved, unanswerable)
     folder = runs.open_run(run, root)
     os.environ.setdefault("TRACKIO_DIR", str(folder / "trackio"))  # which Trackio reads once, when TRL imports it
     host.preflight(resolved.needs, device, folder)

@@ -69,11 +69,11 @@ def load_base(recipe: Recipe, root: Path, backend: str) -> tuple[PreTrainedModel
 
 
 def base_path(recipe: Recipe, root: Path) -> str:
-    """The base model's hub id, or the path of one that this repo made, which is checked first."""
-    if not recipe.base_model.startswith("data/"):
-        return recipe.base_model
-    check_base(root / recipe.base_model)
-    return str(root / recipe.base_model)
+    """The base model's hub id, or the path of its folder; one that this repo made is checked first."""
+    folder = root / recipe.base_model
+    if recipe.base_model.startswith(("data/", "results/")):
+        check_base(folder)
+    return str(folder) if folder.is_dir() else recipe.base_model
 
 
 def load_tokenizer(recipe: Recipe, root: Path) -> PreTrainedTokenizerBase:

@@ -47,7 +47,8 @@ class Sft:
     """One supervised stage: how many examples, how often seen, how fast. micro_batch: sequences on the device at once.
 
     source: None for the project's own examples (the curated ones for priming, the tiny world's for SFT). unanswerable: the share
-    of the tiny world's examples that lack a needed quantity and say so (see `grpo_math.unanswerable`).
+    of the tiny world's examples that lack a needed quantity and say so (see `grpo_math.unanswerable`). ways: how the others are
+    worked, in parts of their sum, by names in `tiny.corpus.WAYS`; which of them pays is left for GRPO to find out.
     """
 
     examples: int
@@ -58,6 +59,7 @@ class Sft:
     micro_batch: int | None = None
     source: Source | None = None
     unanswerable: float = 0.0
+    ways: tuple[tuple[str, int], ...] = (("in_one_go", 2), ("step_by_step", 5), ("place_by_place", 3))
 
 
 @dataclass(frozen=True)
@@ -351,6 +353,12 @@ def with_unanswerable(recipe: Recipe, share: float) -> Recipe:
     if not 0 <= share < 1:
         raise ValueError(f"UNANSWERABLE = {share!r} is not a share: give 0 for none, or 0.1 for every tenth prompt.")
     return replace(recipe, grpo=replace(recipe.grpo, unanswerable=share))
+
+
+def with_model(recipe: Recipe, model: str) -> Recipe:
+    """The recipe on another base: a hub id, or a folder by its path from the clone. "" leaves it as it is."""
+    needs = replace(recipe.needs, model=model if recipe.needs.model else None)
+    return replace(recipe, base_model=model, needs=needs) if model else recipe
 
 
 def for_device(recipe: Recipe, device: Device) -> Recipe:

@@ -47,7 +47,7 @@ FIELDS = {  # of a sample; a type stands for itself alone, since bool is a subcl
     "setting": TEXT,
     "seed": COUNT,
 }
-OPTIONAL_FIELDS = {"marks": (list,)}  # samples of earlier runs lack it
+OPTIONAL_FIELDS = {"marks": (list,), "source": TEXT, "stratum": TEXT}  # samples of earlier runs lack them
 
 # The columns of a training completion that are no reward function: those that training adds (see `training.Recorder`), and TRL's.
 ADDED_COLUMNS = ("id", "gold", "extracted", "correct", "group", "tokens", "truncated", "flags", "false_claims", "reward")

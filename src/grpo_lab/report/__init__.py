@@ -10,8 +10,9 @@ Here stands what the notebooks and scripts call.
 from grpo_lab.records import CHECKPOINTS, checkpoints_of, has_part, label_of, samples_of
 from grpo_lab.report.card import write_card
 from grpo_lab.report.comparisons import changed_samples
-from grpo_lab.report.seeds import refusals_markdown, seeds_markdown
-from grpo_lab.report.summary import summarise_checkpoint
+from grpo_lab.report.seeds import seeds_tables
+from grpo_lab.report.strata import strata_markdown
+from grpo_lab.report.summary import summarise_checkpoint, summarise_sampled
 from grpo_lab.report.tables import (
     audit_markdown,
     audit_table,
@@ -35,13 +36,14 @@ __all__ = [
     "label_of",
     "markdown_table",
     "plan_sentence",
-    "refusals_markdown",
     "results_markdown",
     "results_table",
     "samples_of",
     "save_summary",
-    "seeds_markdown",
+    "seeds_tables",
+    "strata_markdown",
     "summarise_checkpoint",
+    "summarise_sampled",
     "twins_markdown",
     "write_card",
 ]

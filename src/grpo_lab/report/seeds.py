@@ -1,120 +1,141 @@
-"""Several training seeds side by side: one seed compares checkpoints, a claim about the method needs more.
+"""Several training seeds side by side, from the files that `make seeds` writes: one seed compares checkpoints, a claim needs more.
 
-First what each stage gains, then what training does to the refusal of unanswerable problems, and what it costs to keep it.
+Intervals are Student's 95 %, over seeds: what another seed, with its data, its order and its sampling, would bring.
 """
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from grpo_lab.records import label_of
 from grpo_lab.report.tables import markdown_table, p_text, percent, points
-from grpo_math.stats import paired_difference
+from grpo_math.stats import mean_interval, paired_difference
+
+CONTROLS = {
+    "sft": "SFT",
+    "longer": "SFT on eight times the examples",
+    "told": "SFT, told the careful way",
+    "grpo": "SFT, then GRPO",
+}
 
 
-def _read_verdicts(verdicts_csv: Path | str) -> tuple[pd.DataFrame, list[str]]:
-    """The 0/1 columns of a verdicts file, and its seeds in their order there."""
-    path = Path(verdicts_csv)
-    if not path.is_file():
-        raise FileNotFoundError(f"There are no verdicts of several seeds at {path}.")
-    frame = pd.read_csv(path, dtype={"id": str})
-    seeds = [name.removeprefix("sft-") for name in frame.columns if name.startswith("sft-")]
-    wanted = ["id", "base", *[f"{stage}-{seed}" for seed in seeds for stage in ("sft", "grpo", "form")]]
-    if not seeds or set(wanted) != set(frame.columns):
-        odd = sorted(set(wanted) ^ set(frame.columns)) or ["sft-<seed>"]
-        raise ValueError(
-            f"{path} needs the columns id, base and, for each seed, sft-<seed>, grpo-<seed> and form-<seed>; "
-            f"missing or unpaired: {', '.join(odd)}."
-        )
-    if frame.empty or frame["id"].duplicated().any():
-        raise ValueError(f"{path} needs one row a problem, each id once.")
-    for name in wanted[1:]:
-        if not frame[name].isin([0, 1]).all():
-            raise ValueError(f"{path}, column {name!r}: a verdict is 0 or 1, and none may be missing.")
-    return frame[wanted[1:]].astype(int), seeds
+def read_seeds(folder: Path | str) -> tuple[pd.DataFrame, list[dict]]:
+    """The items, a row each with `set`, `id`, `stratum` and `source`, and what every seed's file holds, in the order of the seeds.
 
-
-def _mean_and_range(shares: list[float], differences: list[float]) -> str:
-    """The last row's cell: mean, smallest and largest over seeds, then so for the difference."""
-    mean, mean_difference = sum(shares) / len(shares), sum(differences) / len(differences)
-    return (
-        f"{percent(mean)} ({100 * min(shares):.1f}–{100 * max(shares):.1f}); "
-        f"{points(mean_difference)} ({points(min(differences))} to {points(max(differences))})"
-    )
-
-
-def seeds_table(verdicts_csv: Path | str) -> pd.DataFrame:
-    """One row a training seed, as text to be read; the last row is the mean (min–max).
-
-    The file has the columns `id`, `base` and for each seed `sft-<seed>` and `grpo-<seed>`: 1 where the answer was correct
-    (flexible), else 0; and `form-<seed>`: 1 where it had the form after GRPO. Behind an accuracy stand its difference in points
-    to the stage before it and the exact McNemar p, not adjusted for the number of seeds. Raises FileNotFoundError, and
-    ValueError that says what is wrong with the file.
+    Raises FileNotFoundError where there is none, ValueError where seeds are of different recipes or of other items.
     """
-    verdicts, seeds = _read_verdicts(verdicts_csv)
-    base = percent(verdicts["base"].mean())
-    columns = {"sft": "+ SFT (to base)", "grpo": "+ GRPO (to + SFT)"}
-    rows = [{"seed": seed, "base": base} for seed in seeds]
-    last = {"seed": "mean (min–max)", "base": base}
-    for stage, column in columns.items():
-        shares, differences = [], []
-        for seed, row in zip(seeds, rows, strict=True):
-            before = "base" if stage == "sft" else f"sft-{seed}"
-            change = paired_difference(verdicts[before].tolist(), verdicts[f"{stage}-{seed}"].tolist())
-            shares.append(verdicts[f"{stage}-{seed}"].mean())
-            differences.append(change.difference)
-            row[column] = f"{percent(shares[-1])} ({points(change.difference)}, {p_text(change.p_value)})"
-        last[column] = _mean_and_range(shares, differences)
-    forms = [verdicts[f"form-{seed}"].mean() for seed in seeds]
-    for share, row in zip([*forms, sum(forms) / len(forms)], [*rows, last], strict=True):
-        row["in the format after GRPO"] = percent(share)
-    last["in the format after GRPO"] += f" ({100 * min(forms):.1f}–{100 * max(forms):.1f})"
+    folder = Path(folder)
+    paths = sorted(folder.glob("seed-*.json"), key=lambda path: int(path.stem.removeprefix("seed-")))
+    if not paths or not (folder / "items.csv").is_file():
+        raise FileNotFoundError(f"There are no verdicts of several seeds in {folder}: run `make seeds` first.")
+    items, seeds = pd.read_csv(folder / "items.csv", keep_default_na=False), [json.loads(path.read_text()) for path in paths]
+    if len({seed["recipe"] for seed in seeds}) > 1:
+        raise ValueError(f"The seeds in {folder} were measured with different recipes: delete those that are out of date.")
+    counts = items["set"].value_counts()
+    for path, seed in zip(paths, seeds, strict=True):
+        for kind, n in counts.items():
+            if odd := [name for name, verdicts in seed[kind].items() if len(verdicts) != n or set(verdicts) - {"0", "1"}]:
+                raise ValueError(f"{path}: {', '.join(odd)} has not one 0 or 1 for each of the {n} items of the set {kind!r}.")
+    return items, seeds
+
+
+def _verdicts(seed: dict, kind: str, name: str, where: Sequence[bool] | None = None) -> list[bool]:
+    """The verdicts on a set's items, or on those where `where` is true."""
+    verdicts = [digit == "1" for digit in seed[kind][name]]
+    return verdicts if where is None else [verdict for verdict, wanted in zip(verdicts, where, strict=True) if wanted]
+
+
+def _mean(verdicts: Sequence[bool]) -> float:
+    return sum(verdicts) / len(verdicts)
+
+
+def over_seeds(values: Sequence[float], signed: bool = False) -> str:
+    """A mean over seeds in percent (or signed points) with Student's interval; of a single seed the value alone."""
+    shown = points if signed else percent
+    mean = shown(sum(values) / len(values))
+    if len(values) < 2:
+        return mean
+    low, high = mean_interval(values)
+    between = f"{points(low)} to {points(high)}" if signed else f"{100 * low:.1f}–{100 * high:.1f}"
+    return f"{mean} ({between})"
+
+
+def seeds_table(folder: Path | str) -> pd.DataFrame:
+    """One row a training seed, as text to be read, and their mean with its interval. Raises as `read_seeds`.
+
+    Behind an accuracy stand its difference in points to the stage before it and the exact McNemar p.
+    """
+    _, seeds = read_seeds(folder)
+    stages = {"sft": ("base", "+ SFT (to base)"), "grpo": ("sft", "+ GRPO (to + SFT)")}
+    bases = list(dict.fromkeys(seed["base"] for seed in seeds))
+    rows, gains = [], {name: [] for name in stages}
+    for seed in seeds:
+        row = {"seed": str(seed["seed"]), "base model": str(bases.index(seed["base"]) + 1)}
+        row["base"] = percent(_mean(_verdicts(seed, "test", "base")))
+        for name, (before, column) in stages.items():
+            change = paired_difference(_verdicts(seed, "test", before), _verdicts(seed, "test", name))
+            gains[name].append(change.difference)
+            share = percent(_mean(_verdicts(seed, "test", name)))
+            row[column] = f"{share} ({points(change.difference)}, {p_text(change.p_value)})"
+        rows.append(row)
+    means = {name: over_seeds([_mean(_verdicts(seed, "test", name)) for seed in seeds]) for name in ("base", "sft", "grpo")}
+    last = {"seed": "mean", "base model": "", "base": means["base"]}
+    last |= {column: f"{means[name]}; {over_seeds(gains[name], signed=True)}" for name, (_, column) in stages.items()}
     return pd.DataFrame([*rows, last])
 
 
-def seeds_markdown(verdicts_csv: Path | str) -> str:
-    """`seeds_table` as a GitHub Markdown table. Raises the same."""
-    return markdown_table(seeds_table(verdicts_csv)) + "\n"
+def strata_table(folder: Path | str) -> pd.DataFrame:
+    """Accuracy by stratum, means over seeds: the test set, then the problems unlike those that anything trained on."""
+    items, seeds = read_seeds(folder)
+    rows = []
+    for kind in ("test", "transfer"):
+        strata = items.loc[items["set"] == kind, "stratum"].tolist()
+        for stratum in dict.fromkeys(strata):
+            where = [name == stratum for name in strata]
+            shares = {name: [_mean(_verdicts(seed, kind, name, where)) for seed in seeds] for name in ("base", "sft", "grpo")}
+            row = {"problems": stratum, "number": f"{sum(where):,}"}
+            row |= {label_of(name): percent(sum(values) / len(values)) for name, values in shares.items()}
+            for before, after in (("base", "sft"), ("sft", "grpo")):
+                gains = [new - old for old, new in zip(shares[before], shares[after], strict=True)]
+                row[f"gain of {after.upper()}"] = over_seeds(gains, signed=True)
+            rows.append(row)
+    return pd.DataFrame(rows)
 
 
-def refusals_table(folder: Path | str) -> pd.DataFrame:
-    """One row a training seed, as text to be read; the last row, where there are several, is the mean.
-
-    How often twins are refused after each stage, and the accuracy on answerable problems after GRPO without and with unanswerable
-    prompts, with their difference in points and exact McNemar p. Reads `refusals.csv` and `verdicts-mix.csv`, which `make seeds`
-    writes. Raises FileNotFoundError.
-    """
-    frames = []
-    for path in (Path(folder) / "refusals.csv", Path(folder) / "verdicts-mix.csv"):
-        if not path.is_file():
-            raise FileNotFoundError(f"There are no verdicts of several seeds at {path}: run `make seeds` first.")
-        frames.append(pd.read_csv(path, dtype={"id": str}))
-    twins, verdicts = frames
-    seeds = [name.removeprefix("mix-") for name in verdicts.columns if name.startswith("mix-")]
-    rows, lines = [], []
-    for seed in seeds:
-        plain, mix = verdicts[f"grpo-{seed}"], verdicts[f"mix-{seed}"]
-        change = paired_difference(plain.tolist(), mix.tolist())
-        refused = [twins[f"{stage}-{seed}"].mean() for stage in ("sft", "grpo", "mix")]
-        rows.append([*refused, plain.mean(), mix.mean(), change.difference])
-        lines.append(_refusals_row(seed, rows[-1], f", {p_text(change.p_value)}"))
-    if len(seeds) > 1:
-        lines.append(_refusals_row("mean", pd.DataFrame(rows).mean().tolist()))
-    return pd.DataFrame(lines)
-
-
-def _refusals_row(seed: str, values: list[float], p_value: str = "") -> dict:
-    sft, grpo, mixed, plain_accuracy, mix_accuracy, difference = values
-    return {
-        "seed": seed,
-        "refused after SFT": percent(sft),
-        "after GRPO": percent(grpo),
-        "after GRPO with 10% unanswerable": percent(mixed),
-        "accuracy after GRPO": percent(plain_accuracy),
-        "with 10% unanswerable": f"{percent(mix_accuracy)} ({points(difference)}{p_value})",
-    }
+def controls_table(folder: Path | str) -> pd.DataFrame:
+    """What else could have been done from the same base: a row each, over the seeds that have it."""
+    _, seeds = read_seeds(folder)
+    rows = []
+    sampled = [seed["sampled"]["base"] for seed in seeds if "base" in seed.get("sampled", {})]
+    if sampled:
+        first = {"trained by": f"nothing: the base, the most frequent of {sampled[0]['k']} samples", "seeds": str(len(sampled))}
+        rows.append(first | {"accuracy": over_seeds([values["maj_at_k"] for values in sampled])})
+    for name, label in CONTROLS.items():
+        having = [seed for seed in seeds if name in seed["test"]]
+        if not having:
+            continue
+        seconds = [sum(seed["cpu_s"].get(part, 0) for part in _parts(name)) for seed in having]
+        rows.append(
+            {
+                "trained by": label,
+                "seeds": str(len(having)),
+                "accuracy": over_seeds([_mean(_verdicts(seed, "test", name)) for seed in having]),
+                "with a false claim": over_seeds([_mean(_verdicts(seed, "false claims", name)) for seed in having]),
+                "twins refused": over_seeds([_mean(_verdicts(seed, "twins", name)) for seed in having]),
+                "CPU seconds": f"{sum(seconds) / len(seconds):,.0f}",
+            }
+        )
+    return pd.DataFrame(rows).fillna("–")
 
 
-def refusals_markdown(folder: Path | str) -> str:
-    """`refusals_table` as a GitHub Markdown table. Raises the same."""
-    return markdown_table(refusals_table(folder)) + "\n"
+def _parts(name: str) -> tuple[str, ...]:
+    """The stages, as the clock names them, whose time a control took."""
+    return {"sft": ("priming", "sft"), "grpo": ("priming", "sft", "grpo")}.get(name, (name,))
 
+
+def seeds_tables(folder: Path | str) -> dict[str, str]:
+    """The three tables as GitHub Markdown, by the names of their blocks in the README."""
+    tables = {"seeds": seeds_table, "strata": strata_table, "controls": controls_table}
+    return {name: markdown_table(table(folder)) + "\n" for name, table in tables.items()}

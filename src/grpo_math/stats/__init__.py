@@ -8,7 +8,7 @@ The parts: `intervals` of one number, `paired` comparisons, `sampling` (pass@k, 
 """
 
 from grpo_math.stats.decomposition import CAUSES, GainPart, decompose_gain
-from grpo_math.stats.intervals import clopper_pearson, cluster_interval, wilson_interval
+from grpo_math.stats.intervals import clopper_pearson, cluster_interval, mean_interval, wilson_interval
 from grpo_math.stats.paired import (
     PairedDifference,
     SampledDifference,
@@ -32,6 +32,7 @@ __all__ = [
     "holm",
     "maj_at_k",
     "mcnemar",
+    "mean_interval",
     "minimum_detectable_effect",
     "paired_bootstrap",
     "paired_difference",

@@ -65,6 +65,21 @@ def cluster_interval(
     return min(low, mean), max(high, mean)
 
 
+def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Student's two-sided interval (low, high) of the mean of independent values, such as the gains of several training seeds.
+
+    W. S. Gosset 1908, Biometrika 6:1. Needs SciPy. Raises ValueError for fewer than two values.
+    """
+    from scipy.stats import t
+
+    check_confidence(confidence)
+    if len(values) < 2:
+        raise ValueError(f"An interval of a mean needs two values or more, not {len(values)}.")
+    mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / len(values) ** 0.5
+    reach = float(t.ppf((1 + confidence) / 2, len(values) - 1)) * error
+    return mean - reach, mean + reach
+
+
 def item_scores(scores) -> np.ndarray:
     """The score of each item, (n,), as the mean of its samples; ValueError says what is wrong with the input."""
     try:
