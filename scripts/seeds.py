@@ -1,12 +1,12 @@
 """Train and measure several seeds through the notebooks, and controls beside them, as `make seeds` does.
 
-One training seed compares checkpoints; a claim about a method needs several. Odd seeds begin with a second base, which is pretrained
-first where it is missing. The controls of a seed begin with the same base and see GRPO never: SFT that is told the best way of
-working, and SFT on more of the same examples for as long as SFT and GRPO take together.
+One training seed compares checkpoints; a claim about a method needs several. Odd seeds begin with a second base, which is
+pretrained first where it is missing. The controls of a seed begin with the same base and never see GRPO: SFT that is told the best
+way of working, and SFT on more of the same examples for as long as SFT and GRPO take together.
 
-Writes to `results/tiny-seeds/`: `items.csv`, what is measured, and for each seed `seed-<n>.json`, its verdicts as texts of 0 and 1 in
-the order of the items, with the recipe's hash and the commit. What is there is not made again, and a file of another recipe stops
-the campaign, so it may be cut at any point and goes on.
+Writes to `results/tiny-seeds/`: `items.csv`, what is measured, and for each seed `seed-<n>.json`, its verdicts as texts of 0 and 1
+in the order of the items, with the recipe's hash and the commit. What is there is not made again, and a file of another recipe
+stops the campaign, so it may be cut at any point and goes on.
 """
 
 import argparse
@@ -98,7 +98,7 @@ def collect(run: Path, checkpoints: Sequence[str]) -> dict:
     for name in checkpoints:
         if report.has_part(run, f"sampled-{name}"):
             summary = report.summarise_sampled(report.samples_of(run, f"sampled-{name}"))
-            found["sampled"][name] = {key: summary[key] for key in ("k", "n", "avg_at_k", "pass_at_k", "maj_at_k")}
+            found["sampled"][name] = {key: summary[key] for key in ("k", "items", "avg_at_k", "pass_at_k", "maj_at_k")}
     found["cpu_s"] = {row["stage"]: float(row["cpu_s"]) for row in runs.read_stages(run)}
     return found
 

@@ -83,8 +83,8 @@ def load_twins(recipe: Recipe) -> Dataset | None:
 def load_transfer(recipe: Recipe) -> Dataset | None:
     """Problems of the tiny world unlike those that anything trained on, the base included; `stratum` says in which way.
 
-    The question before the story (the first test problems, told so); twice the largest number; one and two steps more than the
-    most; stories of unseen families. None where the recipe measures none.
+    The question before the story (the first test problems, told so); twice the largest number; one and two steps more than
+    the most; stories of unseen families. None where the recipe measures none.
     """
     count = recipe.evaluation.transfer
     if not count:
@@ -107,7 +107,8 @@ def load_transfer(recipe: Recipe) -> Dataset | None:
 def load_sft_examples(recipe: Recipe, seed: int, tokenizer: Any = None) -> Dataset | None:
     """Worked examples in the recipe's format; None where the recipe has no such stage.
 
-    In the tiny world the stage's `ways` of working follow each other in a fixed order. Public solutions are complete and verified.
+    In the tiny world the stage's `ways` of working follow each other in a fixed order. Public solutions are complete and
+    verified.
     """
     stage, fmt = recipe.sft, get_format(recipe.format)
     if stage is None:

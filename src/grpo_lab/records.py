@@ -108,6 +108,12 @@ def write_jsonl(path: Path | str, rows: Iterable[dict]) -> None:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with _in_place_of(path) as file:
+        file.write(text)
+
+
 def write_csv(path: Path, rows: Sequence[Mapping]) -> None:
     """Write the rows with every column that any of them has."""
     columns = list(dict.fromkeys(name for row in rows for name in row))

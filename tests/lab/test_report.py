@@ -5,7 +5,6 @@ import math
 from fractions import Fraction
 from itertools import pairwise
 
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +12,7 @@ from made_up_run import well_formed, write_samples
 from readme import readme_block, update_readme
 
 from grpo_lab import report
-from grpo_lab.report import comparisons, seeds, summary, tables
+from grpo_lab.report import comparisons, summary, tables
 from grpo_math.answers import UNANSWERABLE
 from grpo_math.stats import cluster_interval, holm, paired_bootstrap, paired_difference, sign_flip, wilson_interval
 
@@ -76,24 +75,6 @@ def full_run(run):
         write_samples(run, f"twins-{part}", [twin(n, part, n < refused, "5") for n in range(20)])
     write_samples(run, "longer-base", [sample(39, "base", correct_flexible=True, truncated=False, budget=512)])
     return run
-
-
-@pytest.fixture
-def verdicts_csv(tmp_path):
-    path = tmp_path / "verdicts.csv"
-    columns = {
-        "base": RIGHT["base"],
-        "sft-0": RIGHT["sft"],
-        "grpo-0": RIGHT["grpo"],
-        "sft-7": range(20),
-        "grpo-7": range(20),
-        "form-0": range(40),
-        "form-7": range(38),
-    }
-    frame = pd.DataFrame({name: [int(i in right) for i in range(N)] for name, right in columns.items()})
-    frame.insert(0, "id", [f"q{i}" for i in range(N)])
-    frame.to_csv(path, index=False)
-    return path
 
 
 # --- One checkpoint ----------------------------------------------------------
@@ -697,68 +678,6 @@ def test_every_markdown_table_has_as_many_cells_in_every_line(full_run):
         assert not (first.startswith("|") and second.startswith("|")) or first.count("|") == second.count("|"), (first, second)
 
 
-# --- Several seeds -----------------------------------------------------------
-
-
-def test_seeds_table(verdicts_csv):
-    table = seeds.seeds_table(verdicts_csv)
-    assert list(table.columns) == ["seed", "base", "+ SFT (to base)", "+ GRPO (to + SFT)", "in the format after GRPO"]
-    assert list(table.iloc[0]) == [
-        "0",
-        "30.0%",
-        "60.0% (+30.0, p = 0.012)",
-        "65.0% (+5.0, p = 0.500)",
-        "100.0%",
-    ]
-    assert list(table.iloc[1]) == [
-        "7",
-        "30.0%",
-        "50.0% (+20.0, p = 0.008)",
-        "50.0% (+0.0, p = 1.000)",
-        "95.0%",
-    ]
-    assert list(table.iloc[2]) == [
-        "mean (min–max)",
-        "30.0%",
-        "55.0% (50.0–60.0); +25.0 (+20.0 to +30.0)",
-        "57.5% (50.0–65.0); +2.5 (+0.0 to +5.0)",
-        "97.5% (95.0–100.0)",
-    ]
-
-
-def test_seeds_markdown(verdicts_csv):
-    lines = report.seeds_markdown(verdicts_csv).splitlines()
-    assert len(lines) == 5
-    assert lines[0] == "| seed | base | + SFT (to base) | + GRPO (to + SFT) | in the format after GRPO |"
-    assert lines[2].startswith("| 0 | 30.0% | 60.0% ")
-
-
-# name: (text of the file, words of the message)
-BAD_VERDICTS = {
-    "no seed": ("id,base\na,1\n", "sft-<seed>"),
-    "GRPO missing": ("id,base,sft-0,form-0\na,1,1,1\n", "unpaired: grpo-0"),
-    "form missing": ("id,base,sft-0,grpo-0\na,1,1,1\n", "unpaired: form-0"),
-    "SFT missing": ("id,base,sft-0,grpo-0,form-0,grpo-1\na,1,1,1,1,1\n", "unpaired: grpo-1"),
-    "base missing": ("id,sft-0,grpo-0,form-0\na,1,1,1\n", "unpaired: base"),
-    "no rows": ("id,base,sft-0,grpo-0,form-0\n", "one row a problem"),
-    "id twice": ("id,base,sft-0,grpo-0,form-0\na,1,1,1,1\na,1,1,1,1\n", "each id once"),
-    "not 0 or 1": ("id,base,sft-0,grpo-0,form-0\na,1,0.5,1,1\n", "'sft-0': a verdict is 0 or 1"),
-    "cell empty": ("id,base,sft-0,grpo-0,form-0\na,1,1,,1\n", "'grpo-0': a verdict is 0 or 1"),
-}
-
-
-@pytest.mark.parametrize(("text", "words"), BAD_VERDICTS.values(), ids=BAD_VERDICTS)
-def test_seeds_table_says_what_is_wrong(tmp_path, text, words):
-    (tmp_path / "v.csv").write_text(text)
-    with pytest.raises(ValueError, match=words):
-        seeds.seeds_table(tmp_path / "v.csv")
-
-
-def test_seeds_table_without_a_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no verdicts"):
-        seeds.seeds_table(tmp_path / "none.csv")
-
-
 # --- README ------------------------------------------------------------------
 
 
@@ -793,20 +712,3 @@ def test_readme_without_its_marks_is_left_alone(tmp_path, text, words):
     with pytest.raises(ValueError, match=words):
         readme_block(path, "results")
     assert path.read_text() == text
-
-
-def test_refusals_of_several_seeds(tmp_path):
-    pd.DataFrame(
-        {"id": "abcd", "base": 0, "sft-0": [1, 1, 0, 0], "grpo-0": 0, "mix-0": [1, 1, 1, 0]}
-        | {"sft-1": [1, 0, 0, 0], "grpo-1": 0, "mix-1": 1},
-        index=range(4),
-    ).to_csv(tmp_path / "refusals.csv")
-    pd.DataFrame({"id": list("abcd"), "grpo-0": [1, 1, 1, 0], "mix-0": [1, 1, 0, 0], "grpo-1": 1, "mix-1": 1}).to_csv(
-        tmp_path / "verdicts-mix.csv"
-    )
-    lines = report.refusals_markdown(tmp_path).splitlines()
-    assert lines[2] == "| 0 | 50.0% | 0.0% | 75.0% | 75.0% | 50.0% (-25.0, p = 1.000) |"
-    assert lines[3] == "| 1 | 25.0% | 0.0% | 100.0% | 100.0% | 100.0% (+0.0, p = 1.000) |"
-    assert lines[4] == "| mean | 37.5% | 0.0% | 87.5% | 87.5% | 75.0% (-12.5) |"
-    with pytest.raises(FileNotFoundError, match="run `make seeds` first"):
-        seeds.refusals_table(tmp_path / "none")

@@ -2,11 +2,12 @@
 
 import itertools
 import re
+from collections import Counter
 
 import pytest
 
 from grpo_lab.tiny import corpus
-from grpo_lab.tiny.problems import FAMILIES, OPERATIONS, SPLITS, Difficulty, Problem, Step, generate, split_of
+from grpo_lab.tiny.problems import FAMILIES, OPERATIONS, SPLITS, UNSEEN, Difficulty, Problem, Step, generate, split_of
 from grpo_lab.tiny.ways import way_of, ways_markdown
 
 
@@ -28,11 +29,33 @@ def test_same_seed_same_problems_everywhere():
     assert first("test", 1)[0].id == "8fbebb3945e60159"
 
 
-def test_no_question_and_no_sums_shared_between_splits():
-    drawn = {split: first(split, 3000) for split in SPLITS}
+def chains(problem: Problem) -> set[tuple]:
+    """The chains of sums that a problem's solution begins with, terms and factors in either order: two steps, three, ..."""
+    sums = [(s.operator, *(sorted((s.left, s.right)) if s.operator in "+*" else (s.left, s.right))) for s in problem.steps]
+    return {tuple(sums[:n]) for n in range(2, len(sums) + 1)}
+
+
+def test_no_question_no_chain_of_sums_and_no_beginning_of_one_is_shared_between_splits():
+    drawn = {split: first(split, 3000, max_number=30) for split in SPLITS}
     for a, b in itertools.combinations(SPLITS, 2):
         assert not {p.question for p in drawn[a]} & {p.question for p in drawn[b]}, f"{a} and {b} share a question"
-        assert not {p.sums for p in drawn[a]} & {p.sums for p in drawn[b]}, f"{a} and {b} share sums"
+        here, there = ({chain for p in drawn[split] for chain in chains(p)} for split in (a, b))
+        assert not here & there, f"{a} and {b} share sums, commuted ones or the beginning of a solution among them"
+    assert len({chain for p in drawn["test"] for chain in chains(p)}) < 2 * 3000, "small numbers make chains that occur twice"
+
+
+def test_every_number_of_steps_is_equally_frequent():
+    assert Counter(len(p.steps) for p in first("test", 300)) == {2: 100, 3: 100, 4: 100}
+
+
+def test_what_nothing_trains_on_is_told_apart():
+    seen, unseen = first("test", 200), first("test", 200, unseen=True)
+    assert {p.family for p in unseen} == set(UNSEEN) and not {p.family for p in seen} & set(UNSEEN)
+    asked_first = first("test", 200, question_first=True)
+    assert [p.answer for p in asked_first] == [p.answer for p in seen], "the same problems, told otherwise"
+    assert all(p.question.index("?") < len(p.question) - 1 for p in asked_first)
+    corpus_words = set(" ".join(itertools.islice(corpus.documents(0), 3000)).split())
+    assert not corpus_words & {"bakes", "trays", "muffins", "teams.", "teams"}, "the base has read of an unseen family"
 
 
 def test_the_splits_that_are_drawn_are_the_splits_that_are_named():
@@ -42,7 +65,7 @@ def test_the_splits_that_are_drawn_are_the_splits_that_are_named():
 
 def test_problems_are_exact_and_in_bounds():
     problems = first("corpus", 4000, max_number=80)
-    assert {p.family for p in problems} == set(FAMILIES) and len(FAMILIES) >= 8
+    assert {p.family for p in problems} == set(FAMILIES) and len(FAMILIES) >= 8 and len(UNSEEN) >= 2
     assert {len(p.steps) for p in problems} == {2, 3, 4}
     for p in problems:
         for step in p.steps:
@@ -96,7 +119,7 @@ def test_work_by_places(step, expected):
 
 
 def test_unknown_split_is_one_clear_sentence():
-    with pytest.raises(ValueError, match="Unknown split 'train': choose one of corpus, sft, grpo, dev, test"):
+    with pytest.raises(ValueError, match="Unknown split 'train': choose one of corpus, sft, grpo, dev, test, fresh"):
         next(generate("train", 0))
 
 

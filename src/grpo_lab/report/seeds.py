@@ -1,4 +1,4 @@
-"""Several training seeds side by side, from the files that `make seeds` writes: one seed compares checkpoints, a claim needs more.
+"""Several training seeds side by side, from the files of `make seeds`: one seed compares checkpoints, a claim needs more.
 
 Intervals are Student's 95 %, over seeds: what another seed, with its data, its order and its sampling, would bring.
 """
@@ -22,7 +22,7 @@ CONTROLS = {
 
 
 def read_seeds(folder: Path | str) -> tuple[pd.DataFrame, list[dict]]:
-    """The items, a row each with `set`, `id`, `stratum` and `source`, and what every seed's file holds, in the order of the seeds.
+    """The items, a row each with `set`, `id`, `stratum` and `source`, and what each seed's file holds, in the order of the seeds.
 
     Raises FileNotFoundError where there is none, ValueError where seeds are of different recipes or of other items.
     """

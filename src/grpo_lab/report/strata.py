@@ -36,5 +36,6 @@ def strata_markdown(run_dir: Path | str) -> str:
     """The table of the test set and, where they were measured, that of the problems unlike those of training."""
     parts = [markdown_table(strata_table(run_dir))]
     if has_part(run_dir, f"transfer-{checkpoints_of(run_dir)[0]}"):
-        parts += ["Unlike anything that was trained on, the base's corpus included:", markdown_table(strata_table(run_dir, "transfer-"))]
+        parts.append("Unlike anything that was trained on, the base's corpus included:")
+        parts.append(markdown_table(strata_table(run_dir, "transfer-")))
     return "\n\n".join(parts) + "\n"
