@@ -19,7 +19,7 @@ from grpo_lab.contamination import Contamination, contamination_report
 from grpo_lab.recipes import Recipe
 from grpo_lab.runs import project_root
 from grpo_lab.sources import assistant_turn, load_examples, load_held_out, load_prompts, load_twin_problems, make_row
-from grpo_lab.tiny.corpus import WAYS
+from grpo_lab.tiny.corpus import WAYS, documents
 from grpo_lab.tiny.problems import Difficulty, Problem, generate
 from grpo_math.answers import UNANSWERABLE
 from grpo_math.formats import get_format
@@ -158,8 +158,21 @@ def check_contamination(recipe: Recipe, *training: Dataset | None, save: Path | 
     test = load_problems(recipe, "test", recipe.evaluation.problems)
     found = contamination_report(questions, [messages[-1]["content"] for messages in test["prompt"]])
     if save:
-        save.write_text(json.dumps({"flagged": [test["id"][i] for i in found.flagged]}) + "\n")
+        counts = {measure: len(matches) for measure, matches in found.matches.items()}
+        save.write_text(json.dumps({"measures": counts, "flagged": [test["id"][i] for i in found.flagged]}) + "\n")
     return found
+
+
+def check_base_corpus(recipe: Recipe) -> Contamination | None:
+    """The same check against the problems that the tiny base has read; None for a base whose corpus is not known here."""
+    record = project_root() / recipe.base_model / "pretraining.json"
+    if not record.is_file():
+        return None
+    plan = json.loads(record.read_text())["plan"]
+    read = islice(documents(plan["seed"], plan["arithmetic"]), plan["documents"])
+    questions = (text.partition("\n")[0].removeprefix("Problem: ") for text in read if text.startswith("Problem: "))
+    test = load_problems(recipe, "test", recipe.evaluation.problems)
+    return contamination_report(questions, [messages[-1]["content"] for messages in test["prompt"]])
 
 
 def own_problem(question: str) -> Dataset:

@@ -19,7 +19,9 @@ from grpo_math.stats import (
     decompose_gain,
     holm,
     maj_at_k,
+    matched_difference,
     mcnemar,
+    mean_interval,
     minimum_detectable_effect,
     paired_bootstrap,
     paired_difference,
@@ -441,3 +443,33 @@ def test_decompose_gain_recovers_planted_causes():
 def test_the_import_waits_for_scipy_and_statsmodels():
     code = "import sys, grpo_math.stats; print({'scipy', 'statsmodels', 'pandas'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"
+
+
+def simulated_cells(rng: np.random.Generator) -> tuple[list, list, list]:
+    """200 changes in four cells of different levels; those of marked items are larger by 0.5."""
+    cells, marked = rng.integers(0, 4, 200), rng.random(200) < 0.4
+    return (0.3 * cells + 0.5 * marked + rng.normal(size=200)).tolist(), marked.tolist(), cells.tolist()
+
+
+def test_a_matched_difference_is_the_regression_with_a_level_for_each_cell():
+    changes, marked, cells = simulated_cells(np.random.default_rng(0))
+    design = np.column_stack([marked, *(np.array(cells) == cell for cell in range(4))]).astype(float)
+    expected = np.linalg.lstsq(design, np.array(changes), rcond=None)[0][0]
+    assert matched_difference(changes, marked, cells)[0] == pytest.approx(expected)
+
+
+def test_the_interval_of_a_matched_difference_holds_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    found = [matched_difference(*simulated_cells(rng)) for _ in range(1000)]
+    assert 0.93 < sum(low < 0.5 < high for _, low, high in found) / 1000 < 0.97
+
+
+def test_a_matched_difference_needs_both_kinds_in_a_cell():
+    assert matched_difference([1, 0, 1, 0], [True, True, False, False], ["a", "a", "b", "b"]) is None
+
+
+def test_the_interval_of_a_mean_over_seeds():
+    low, high = mean_interval([1.0, 2.0, 3.0])
+    assert (low, high) == (pytest.approx(2 - 4.302653 / sqrt(3)), pytest.approx(2 + 4.302653 / sqrt(3)))
+    with pytest.raises(ValueError, match="needs two values or more, not 1"):
+        mean_interval([1.0])

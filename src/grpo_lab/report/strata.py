@@ -1,12 +1,14 @@
 """Where in the test set a gain lies: by stratum (number of steps), and on problems unlike those that anything trained on."""
 
+import json
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
 
 from grpo_lab.records import checkpoints_of, has_part, label_of, samples_of
-from grpo_lab.report.tables import markdown_table, p_text, percent, points
-from grpo_math.stats import paired_difference
+from grpo_lab.report.tables import counted, markdown_table, p_text, percent, points
+from grpo_math.stats import matched_difference, paired_difference
 
 
 def strata_table(run_dir: Path | str, prefix: str = "") -> pd.DataFrame:
@@ -24,7 +26,7 @@ def strata_table(run_dir: Path | str, prefix: str = "") -> pd.DataFrame:
         }
         row = {"problems": stratum or "all", "number": f"{len(verdicts[names[0]]):,}"}
         row |= {label_of(name): percent(sum(right) / len(right)) for name, right in verdicts.items()}
-        for before, after in zip(names, names[1:], strict=False):
+        for before, after in pairwise(names):
             change = paired_difference(verdicts[before], verdicts[after])
             between = f"{points(change.low)} to {points(change.high)}"
             row[f"change by {after.upper()}"] = f"{points(change.difference)} ({between}), {p_text(change.p_value)}"
@@ -39,3 +41,36 @@ def strata_markdown(run_dir: Path | str) -> str:
         parts.append("Unlike anything that was trained on, the base's corpus included:")
         parts.append(markdown_table(strata_table(run_dir, "transfer-")))
     return "\n\n".join(parts) + "\n"
+
+
+def contamination_sentences(run_dir: Path | str) -> list[str]:
+    """What the test problems share with training, as notebooks 01 and 02 found it, and whether the gain is theirs alone.
+
+    Flagged problems are of other kinds than the rest, so the gains are also compared within the same source and stratum.
+    """
+    saved = [json.loads(path.read_text()) for path in sorted(Path(run_dir).glob("contamination_*.json"))]
+    flagged = set().union(*(found["flagged"] for found in saved))
+    if not flagged:
+        return []
+    names = checkpoints_of(run_dir)
+    samples = {name: samples_of(run_dir, name) for name in names}
+    exact = max(found["measures"]["exact duplicate"] for found in saved)
+    sentences = [
+        f"{counted(len(flagged), 'problem')} of {len(samples[names[0]]):,} share wording with training beyond chance (13 words in a "
+        f"row, or a story pattern with other names and numbers); {'none of them' if not exact else exact:} is the same question."
+    ]
+    for before, after in pairwise(names):
+        pairs = list(zip(samples[before], samples[after], strict=True))
+        marked = [old["id"] in flagged for old, _ in pairs]
+        changes = [new["correct_flexible"] - old["correct_flexible"] for old, new in pairs]
+        gains = [[change for change, mark in zip(changes, marked, strict=True) if mark == side] for side in (True, False)]
+        if not all(gains):
+            continue
+        on, off = (points(sum(part) / len(part)) for part in gains)
+        sentence = f"- **{label_of(before)} → {label_of(after)}**: {on} points on these, {off} on the others"
+        matched = matched_difference(changes, marked, [(old.get("source"), old.get("stratum")) for old, _ in pairs])
+        if matched:
+            difference, low, high = map(points, matched)
+            sentence += f"; within the same source and stratum {difference} points more on these (95% interval {low} to {high})"
+        sentences.append(sentence + ".")
+    return sentences

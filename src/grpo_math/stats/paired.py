@@ -1,8 +1,9 @@
 """Did a number really move: tests and intervals for two checkpoints on the same items, and what an evaluation can show."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from math import prod, sqrt
 from numbers import Integral
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -125,6 +126,34 @@ def sign_flip(a, b, resamples: int = 10_000, seed: int = 0) -> float:
     plus = np.random.default_rng(seed).binomial(counts, 0.5, size=(resamples, len(counts)))
     sums = (2 * plus - counts) @ sizes
     return float(1 + (np.abs(sums) >= reach).sum()) / (resamples + 1)
+
+
+def matched_difference(
+    changes: Sequence[float], marked: Sequence[bool], cells: Sequence[Hashable], confidence: float = 0.95
+) -> tuple[float, float, float] | None:
+    """How much larger the mean change of the marked items is than that of the others in the same cell: (difference, low, high).
+
+    changes: (n,), such as after less before; cells: (n,), what items are matched by. The mean of the cells' differences, weighed
+    by a * b / (a + b) for a marked and b other items, is the coefficient of the mark in a least-squares regression with a level for
+    each cell; the interval is normal, with a variance for each side of a cell. None where no cell has two items of both kinds.
+    """
+    check_confidence(confidence)
+    sides: dict[Hashable, tuple[list[float], list[float]]] = {}
+    for change, mark, cell in zip(changes, marked, cells, strict=True):
+        sides.setdefault(cell, ([], []))[not mark].append(change)
+    total = weighed = variance = 0.0
+    for ours, others in sides.values():
+        a, b = len(ours), len(others)
+        if min(a, b) < 2:
+            continue
+        weight = a * b / (a + b)
+        total += weight
+        weighed += weight * (np.mean(ours) - np.mean(others))
+        variance += weight**2 * (np.var(ours, ddof=1) / a + np.var(others, ddof=1) / b)
+    if not total:
+        return None
+    reach = NormalDist().inv_cdf((1 + confidence) / 2) * variance**0.5 / total
+    return float(weighed / total), float(weighed / total - reach), float(weighed / total + reach)
 
 
 def minimum_detectable_effect(n: int, discordant: float = 0.2, power: float = 0.8, alpha: float = 0.05) -> float:
