@@ -149,3 +149,18 @@ def test_strata_of_one_run(tmp_path):
     assert lines[2].startswith("| 2 steps | 2 | 50.0% | 100.0% | 100.0% | +50.0 (")
     assert lines[3].startswith("| 3 steps | 2 | 0.0% | 0.0% | 100.0% |")
     assert len(lines) == 4, "no problems of another kind were measured"
+
+
+def test_a_gain_is_compared_within_the_same_kind_of_problem(tmp_path):
+    """Flagged problems gain more, but only because they are of the stratum that gains: within each there is no difference."""
+    verdicts = {"base": [False] * 8, "sft": [False] * 8, "grpo": [True, True, True, True, False, True, False, True]}
+    strata = ["easy"] * 4 + ["hard"] * 4
+    for name, right in verdicts.items():
+        rows = [well_formed(n, name, right[n]) | {"source": "tiny/trip", "stratum": strata[n]} for n in range(8)]
+        records.write_jsonl(tmp_path / "samples" / f"{name}.jsonl", rows)
+    assert report.contamination_sentences(tmp_path) == [], "nothing was flagged"
+    found = {"measures": {"exact duplicate": 0}, "flagged": ["q000", "q001", "q002", "q004", "q005"]}
+    (tmp_path / "contamination_sft.json").write_text(json.dumps(found))
+    first, _, last = report.contamination_sentences(tmp_path)
+    assert first.startswith("5 problems of 8 share wording") and first.endswith("none of them word for word.")
+    assert last.startswith("- **+ SFT → + GRPO**: +80.0 points on these, +66.7 on the others; within the same source and stratum +0.0 ")

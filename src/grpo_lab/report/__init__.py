@@ -11,7 +11,7 @@ from grpo_lab.records import CHECKPOINTS, checkpoints_of, has_part, label_of, sa
 from grpo_lab.report.card import write_card
 from grpo_lab.report.comparisons import changed_samples
 from grpo_lab.report.seeds import seeds_tables
-from grpo_lab.report.strata import strata_markdown
+from grpo_lab.report.strata import contamination_sentences, strata_markdown
 from grpo_lab.report.summary import summarise_checkpoint, summarise_sampled
 from grpo_lab.report.tables import (
     audit_markdown,
@@ -31,6 +31,7 @@ __all__ = [
     "audit_table",
     "changed_samples",
     "checkpoints_of",
+    "contamination_sentences",
     "gain_table",
     "has_part",
     "label_of",

@@ -57,7 +57,7 @@ def contamination_sentences(run_dir: Path | str) -> list[str]:
     exact = max(found["measures"]["exact duplicate"] for found in saved)
     sentences = [
         f"{counted(len(flagged), 'problem')} of {len(samples[names[0]]):,} share wording with training beyond chance (13 words in a "
-        f"row, or a story pattern with other names and numbers); {'none of them' if not exact else exact:} is the same question."
+        f"row, or a story pattern with other names and numbers); {exact or 'none'} of them word for word."
     ]
     for before, after in pairwise(names):
         pairs = list(zip(samples[before], samples[after], strict=True))
