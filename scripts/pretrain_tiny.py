@@ -37,7 +37,7 @@ class Pretraining:
     kv_heads: int = 2
     mlp_size: int = 384
     vocab_size: int = 1024
-    documents: int = 100_000
+    documents: int = 85_000
     batch_size: int = 64
     muon_lr: float = 1e-2
     adamw_lr: float = 3e-3

@@ -188,7 +188,7 @@ TINY = Recipe(
     template="plain",
     system_prompt="",
     max_length=384,
-    max_number=100,
+    max_number=150,
     problem_steps=(2, 3, 4),
     seed=0,
     precision="float32",
@@ -201,9 +201,9 @@ TINY = Recipe(
         num_generations=12,
         updates_per_rollout=4,
         learning_rate=7e-4,
-        max_completion_length=144,
+        max_completion_length=224,
     ),
-    evaluation=Evaluation(problems=2000, max_completion_length=256, batch_size=250, twins=250, sampled=60),
+    evaluation=Evaluation(problems=1500, max_completion_length=384, batch_size=250, twins=250, transfer=200, sampled=100),
 )
 
 OPENR1 = Source("open-r1/OpenR1-Math-220k", "openr1")

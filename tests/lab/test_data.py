@@ -1,5 +1,7 @@
 """What a recipe trains and is measured on: rows of the tiny world and of public data, with the twins among them."""
 
+import json
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from grpo_lab import data
 from grpo_lab.recipes import Source, get_recipe, with_unanswerable
 from grpo_lab.sources import load_held_out
+from grpo_lab.tiny.problems import UNSEEN
 from grpo_math.answers import UNANSWERABLE, is_correct
 from grpo_math.formats import get_format
 from grpo_math.rewards import check_golds
@@ -48,6 +51,29 @@ def test_grpo_prompts_hold_their_share_of_twins():
     assert not twins_of(data.load_problems(with_unanswerable(TINY, 0.0), "grpo", 200))
 
 
+def test_strata_of_the_test_set_are_equal_and_those_of_transfer_are_of_other_kinds():
+    test, transfer = data.load_problems(TINY, "test", 300), data.load_transfer(TINY)
+    assert Counter(test["stratum"]) == {"2 steps": 100, "3 steps": 100, "4 steps": 100}
+    each = TINY.evaluation.transfer
+    kinds = Counter(transfer["stratum"])
+    assert kinds["question first"] == kinds["numbers to 300"] == kinds["5 or 6 steps"] == each
+    assert sum(n for kind, n in kinds.items() if kind.startswith("unseen story: ")) == each and len(kinds) == 3 + len(UNSEEN)
+    assert len(set(transfer["id"])) == len(transfer) and not set(transfer["id"]) & set(test["id"])
+    first = [row for row in transfer if row["stratum"] == "question first"]
+    assert [row["answer"] for row in first[:100]] == test["answer"][:100], "the first test problems, told otherwise"
+    assert data.load_transfer(PUBLIC) is None
+
+
+def test_what_the_base_has_read_is_compared_too(tmp_path, monkeypatch):
+    folder = tmp_path / TINY.base_model
+    folder.mkdir(parents=True)
+    (folder / "pretraining.json").write_text(json.dumps({"plan": {"seed": 0, "arithmetic": 0.25, "documents": 400}}))
+    monkeypatch.setattr(data, "project_root", lambda: tmp_path)
+    found = data.check_base_corpus(TINY)
+    assert 200 < found.training < 400 and found.held_out == TINY.evaluation.problems and not found.matches["exact duplicate"]
+    assert data.check_base_corpus(PUBLIC) is None
+
+
 @pytest.mark.parametrize("split", ["dev", "test"])
 def test_what_is_measured_holds_no_twins(split):
     assert not twins_of(data.load_problems(with_unanswerable(TINY, 0.5), split, 100))
@@ -56,7 +82,7 @@ def test_what_is_measured_holds_no_twins(split):
 def test_the_twins_that_are_measured():
     recipe = replace(TINY, evaluation=replace(TINY.evaluation, twins=200))
     twins = data.load_twins(recipe)
-    assert twins.column_names == ["prompt", "answer", "id", "source"]
+    assert twins.column_names == ["prompt", "answer", "id", "source", "stratum"]
     assert len(twins) == len(set(twins["id"])) == len(set(questions(twins))) == 200
     assert set(twins["answer"]) == {UNANSWERABLE}
     tested = set(data.load_problems(TINY, "test", 400)["id"])

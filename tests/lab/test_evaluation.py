@@ -17,7 +17,12 @@ from grpo_math.formats import user_turn
 
 ROOT = Path(__file__).parents[2]
 TINY = recipes.get_recipe("tiny")
-SMALL = dataclasses.replace(TINY, evaluation=dataclasses.replace(TINY.evaluation, batch_size=4, sampled=3, samples=2, twins=5))
+SMALL = dataclasses.replace(
+    TINY,
+    evaluation=dataclasses.replace(
+        TINY.evaluation, max_completion_length=256, batch_size=4, sampled=3, samples=2, twins=5, transfer=2
+    ),
+)
 
 
 class FakeGenerator:
@@ -113,18 +118,18 @@ def measure(monkeypatch, tokenizer, tmp_path):
     def run(checkpoint, generator):
         monkeypatch.setattr(measuring, "TransformersGenerator", lambda *args: generator)
         rows = data.load_problems(SMALL, "test", 6)
-        evaluation.measure(None, tokenizer, SMALL, tmp_path, checkpoint, rows, data.load_twins(SMALL))
+        evaluation.measure(None, tokenizer, SMALL, tmp_path, checkpoint, rows, data.load_twins(SMALL), data.load_transfer(SMALL))
         return sorted(path.stem for path in (tmp_path / "samples").iterdir())
 
     return run
 
 
 def test_what_is_measured_of_a_checkpoint_and_the_base_is_asked_in_both_prompts(measure, tmp_path):
-    assert measure("sft", FakeGenerator()) == ["sampled-sft", "sft", "twins-sft"]
+    assert measure("sft", FakeGenerator()) == ["sampled-sft", "sft", "transfer-sft", "twins-sft"]
     assert len(report.samples_of(tmp_path, "sampled-sft")) == 3 * 2
     assert {row["gold"] for row in report.samples_of(tmp_path, "twins-sft")} == {"unanswerable"}
     generator = FakeGenerator()
-    assert {"base", "base-chat", "sampled-base", "twins-base"} < set(measure("base", generator))
+    assert {"base", "base-chat", "sampled-base", "transfer-base", "twins-base"} < set(measure("base", generator))
     opened = [{"<start_working_out>" in prompt for prompt in prompts} for prompts, _, _ in generator.calls[:4]]
     assert opened == [{False}, {False}, {True}, {True}]
 
