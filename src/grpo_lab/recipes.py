@@ -188,7 +188,7 @@ TINY = Recipe(
     template="plain",
     system_prompt="",
     max_length=384,
-    max_number=150,
+    max_number=200,
     problem_steps=(2, 3, 4),
     seed=0,
     precision="float32",
@@ -196,7 +196,7 @@ TINY = Recipe(
     priming=Sft(examples=60, epochs=2, batch_size=16, learning_rate=2e-3),
     sft=Sft(examples=3000, epochs=1, batch_size=32, learning_rate=2e-3, unanswerable=0.2),
     grpo=Grpo(
-        rollouts=24,
+        rollouts=18,
         prompts_per_rollout=24,
         num_generations=12,
         updates_per_rollout=4,

@@ -56,7 +56,7 @@ def test_strata_of_the_test_set_are_equal_and_those_of_transfer_are_of_other_kin
     assert Counter(test["stratum"]) == {"2 steps": 100, "3 steps": 100, "4 steps": 100}
     each = TINY.evaluation.transfer
     kinds = Counter(transfer["stratum"])
-    assert kinds["question first"] == kinds["numbers to 300"] == kinds["5 or 6 steps"] == each
+    assert kinds["question first"] == kinds["numbers to 400"] == kinds["5 or 6 steps"] == each
     assert sum(n for kind, n in kinds.items() if kind.startswith("unseen story: ")) == each and len(kinds) == 3 + len(UNSEEN)
     assert len(set(transfer["id"])) == len(transfer) and not set(transfer["id"]) & set(test["id"])
     first = [row for row in transfer if row["stratum"] == "question first"]
