@@ -5,8 +5,8 @@ are the verdicts that `make seeds` writes: a row a problem, 0/1 columns `<stage>
 and not adjusted for the number of seeds.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 import pandas as pd
 
@@ -30,32 +30,18 @@ def seeds_markdown(verdicts_csv: Path | str) -> str:
     it and p. Raises FileNotFoundError.
     """
     verdicts, seeds = _read_verdicts(Path(verdicts_csv))
-    base = percent(verdicts["base"].mean())
-    rows, numbers = [], []
-    for seed in seeds:
-        sft, grpo, form = (verdicts[f"{stage}-{seed}"] for stage in ("sft", "grpo", "form"))
-        row = [seed, base]
-        numbers.append([])
-        for before, after in ((verdicts["base"], sft), (sft, grpo)):
-            change = paired_difference(before.tolist(), after.tolist())
-            row.append(f"{percent(after.mean())} ({points(change.difference)}, {p_text(change.p_value)})")
-            numbers[-1] += [after.mean(), change.difference]
-        rows.append([*row, percent(form.mean())])
-        numbers[-1].append(form.mean())
-
-    sft, to_sft, grpo, to_grpo, form = zip(*numbers, strict=True)
-    means = [f"{_over_seeds(shares)}; {_points_over_seeds(steps)}" for shares, steps in ((sft, to_sft), (grpo, to_grpo))]
-    rows.append(["mean (min–max)", base, *means, _over_seeds(form)])
-    columns = ["seed", "base", "+ SFT (to base)", "+ GRPO (to + SFT)", "in the format after GRPO"]
-    return markdown_table(pd.DataFrame(rows, columns=columns)) + "\n"
-
-
-def _over_seeds(shares: Sequence[float]) -> str:
-    return with_range(sum(shares) / len(shares), min(shares), max(shares))
-
-
-def _points_over_seeds(differences: Sequence[float]) -> str:
-    return f"{points(sum(differences) / len(differences))} ({points(min(differences))} to {points(max(differences))})"
+    base = verdicts["base"]
+    table = {"seed": [*seeds, "mean (min–max)"], "base": [percent(base.mean())] * (len(seeds) + 1)}
+    for column, before, after in (("+ SFT (to base)", "base", "sft"), ("+ GRPO (to + SFT)", "sft", "grpo")):
+        sides = [(base if before == "base" else verdicts[f"{before}-{seed}"], verdicts[f"{after}-{seed}"]) for seed in seeds]
+        changes = [paired_difference(was.tolist(), now.tolist()) for was, now in sides]
+        shares, steps = [now.mean() for _, now in sides], [change.difference for change in changes]
+        cells = [f"{percent(x)} ({points(c.difference)}, {p_text(c.p_value)})" for x, c in zip(shares, changes, strict=True)]
+        mean_step = f"{points(fmean(steps))} ({points(min(steps))} to {points(max(steps))})"
+        table[column] = [*cells, f"{with_range(fmean(shares), min(shares), max(shares))}; {mean_step}"]
+    forms = [verdicts[f"form-{seed}"].mean() for seed in seeds]
+    table["in the format after GRPO"] = [*map(percent, forms), with_range(fmean(forms), min(forms), max(forms))]
+    return markdown_table(pd.DataFrame(table)) + "\n"
 
 
 def refusals_markdown(folder: Path | str) -> str:
@@ -66,25 +52,18 @@ def refusals_markdown(folder: Path | str) -> str:
     """
     twins, _ = _read_verdicts(Path(folder) / "refusals.csv")
     verdicts, seeds = _read_verdicts(Path(folder) / "verdicts-mix.csv")
-    numbers, p_values = [], []
-    for seed in seeds:
-        plain, mix = verdicts[f"grpo-{seed}"], verdicts[f"mix-{seed}"]
-        change = paired_difference(plain.tolist(), mix.tolist())
-        refused = [twins[f"{stage}-{seed}"].mean() for stage in ("sft", "grpo", "mix")]
-        numbers.append([*refused, plain.mean(), mix.mean(), change.difference])
-        p_values.append(f", {p_text(change.p_value)}")
-    numbers.append(pd.DataFrame(numbers).mean().tolist())
-
-    rows = [
-        [seed, *map(percent, shares), f"{percent(mix)} ({points(difference)}{p_value})"]
-        for seed, (*shares, mix, difference), p_value in zip([*seeds, "mean"], numbers, [*p_values, ""], strict=True)
-    ]
-    columns = [
-        "seed",
-        "refused after SFT",
-        "after GRPO",
-        "after GRPO with 10% unanswerable",
-        "accuracy after GRPO",
-        "with 10% unanswerable",
-    ]
-    return markdown_table(pd.DataFrame(rows, columns=columns)) + "\n"
+    table = {"seed": [*seeds, "mean"]}
+    for column, measured, stage in (
+        ("refused after SFT", twins, "sft"),
+        ("after GRPO", twins, "grpo"),
+        ("after GRPO with 10% unanswerable", twins, "mix"),
+        ("accuracy after GRPO", verdicts, "grpo"),
+        ("with 10% unanswerable", verdicts, "mix"),
+    ):
+        shares = [measured[f"{stage}-{seed}"].mean() for seed in seeds]
+        table[column] = [percent(share) for share in (*shares, fmean(shares))]
+    changes = [paired_difference(verdicts[f"grpo-{seed}"].tolist(), verdicts[f"mix-{seed}"].tolist()) for seed in seeds]
+    told = [f"{points(change.difference)}, {p_text(change.p_value)}" for change in changes]
+    told.append(points(fmean(change.difference for change in changes)))
+    table[column] = [f"{share} ({change})" for share, change in zip(table[column], told, strict=True)]
+    return markdown_table(pd.DataFrame(table)) + "\n"
