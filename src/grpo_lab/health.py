@@ -61,7 +61,7 @@ def diagnose(rows: Rows) -> list[Illness]:
     # 3. The form gains while accuracy falls: held out, below the interval's reach of its best; or, unmeasured, as a reward.
     logged = {name for row in rows[-RECENT:] for name in row if name.startswith("rewards/") and name.endswith("/mean")}
     forms = [name for name in logged if "format" in name or "structure" in name]
-    measured = [row for row in rows if row.get("eval_accuracy") is not None]
+    measured = [row for row in rows if row.get("eval_high") is not None]
     if len(measured) >= 2:
         before, now = max(row["eval_accuracy"] for row in measured), measured[-1]["eval_accuracy"]
         fell = measured[-1]["eval_high"] < before

@@ -7,7 +7,7 @@ from html import unescape
 
 import pytest
 import yaml
-from made_up_run import RIGHT, N, sampled, samples, twins, write_everything, write_run
+from made_up_run import RIGHT, N, sampled, samples, twins, write_config, write_everything, write_run
 
 from grpo_lab.recipes import RECIPES
 from grpo_lab.report.card import GENERAL, STAGES, write_card
@@ -32,19 +32,13 @@ def tags(html: str) -> set[str]:
 MARKS = {
     "false": ("So 39 + 47 = 76.", "", 'So <mark title="false: it is 86">39 + 47 = 76</mark>.'),
     "true": ("39 + 47 = 86.", "", "39 + 47 = 86."),
-    "none": ("no claim", "", "no claim"),
     "empty": ("", "", ""),
-    "chain": (
-        "3 + 4 = 8 = 9",
-        "",
-        '<mark title="3 + 4 = 8 false: it is 7; 8 = 9 false: it is 8">3 + 4 = 8 = 9</mark>',
-    ),
-    "fraction": ("10 / 3 = 4", "", '<mark title="false: it is 10/3">10 / 3 = 4</mark>'),
+    "chain": ("3 + 4 = 8 = 9", "", '<mark title="3 + 4 = 8 false: it is 7; 8 = 9 false: it is 8">3 + 4 = 8 = 9</mark>'),
     "annotation": ("48/2 = <<48/2=25>>25", "", '<mark title="false: it is 24">48/2 = &lt;&lt;48/2=25&gt;&gt;25</mark>'),
     "from nowhere": (
         "4 * 17 = 68",
         "There are 4 boxes.",
-        '4 * <mark class="loose" title="neither in the problem nor an earlier result">17</mark> = 68',
+        '4 * <mark title="neither in the problem nor an earlier result">17</mark> = 68',
     ),
     "false and from nowhere": (
         "4 * 17 = 69",
@@ -63,23 +57,27 @@ def test_marked_html(text, problem, marked):
     assert tags(html) <= {"mark"}
 
 
-@pytest.mark.parametrize("text", [text for text, _, _ in MARKS.values()], ids=MARKS)
-def test_marked_text_keeps_the_text_and_uses_only_what_github_keeps(text):
-    html = marked_text(text)
-    assert unescape(re.sub(r"</?(?:pre|b)>| <i>\[.*?\]</i>", "", html)) == text
-    assert tags(html) <= {"pre", "b", "i"}
+# name: (text, marked for GitHub)
+TEXT_MARKS = {
+    "false": ("39 + 47 = 76.", "<pre><b>39 + 47 = 76</b> <i>[is 86]</i>.</pre>"),
+    "chain": ("3 + 4 = 8 = 9", "<pre><b>3 + 4 = 8 = 9</b> <i>[is 7; is 8]</i></pre>"),
+    "tags": ("<script> & \"'", "<pre>&lt;script&gt; &amp; &quot;&#x27;</pre>"),
+    "tags in a claim": ("48/2 = <<48/2=25>>25", "<pre><b>48/2 = &lt;&lt;48/2=25&gt;&gt;25</b> <i>[is 24]</i></pre>"),
+}
 
 
-def test_marked_text_says_what_a_claim_comes_to():
-    assert marked_text("39 + 47 = 76.") == "<pre><b>39 + 47 = 76</b> <i>[is 86]</i>.</pre>"
-    assert marked_text("3 + 4 = 8 = 9") == "<pre><b>3 + 4 = 8 = 9</b> <i>[is 7; is 8]</i></pre>"
+@pytest.mark.parametrize(("text", "marked"), TEXT_MARKS.values(), ids=TEXT_MARKS)
+def test_marked_text_uses_only_what_github_keeps(text, marked):
+    assert marked_text(text) == marked
 
 
 # --- Card --------------------------------------------------------------------
 
 
 def test_the_card_of_a_run_without_sft_twins_or_plan(tmp_path):
-    card = write_card(write_run(tmp_path / "bare", ("base", "grpo")), RECIPES["qwen2.5-0.5b-gsm8k"]).read_text()
+    run = write_run(tmp_path / "bare", ("base", "grpo"))
+    write_config(run)
+    card = write_card(run, RECIPES["qwen2.5-0.5b-gsm8k"]).read_text()
     assert "This run has no eval_plan.json, so nothing shows that its measurement was planned before training." in card
     assert "No unanswerable problems were measured." in card and "base (own prompt) → + GRPO" in card
 
@@ -92,13 +90,9 @@ def test_a_damaged_plan_is_named(run, text):
 
 
 def test_without_samples_it_says_what_to_run(tmp_path):
+    write_config(tmp_path)
     with pytest.raises(FileNotFoundError, match="run notebooks/03_Inference"):
         write_card(tmp_path, RECIPES["tiny"])
-
-
-def test_the_card_does_not_change_from_one_writing_to_the_next(run):
-    once = write_card(run, RECIPES["tiny"]).read_bytes()
-    assert write_card(run, RECIPES["tiny"]).read_bytes() == once
 
 
 # --- Card: every number is computed again, from the rows and not by `report` -------
