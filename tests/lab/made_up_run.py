@@ -9,7 +9,7 @@ WRONG = {  # what is wrong with a wrong sample, by its number modulo 8
     0: {"extracted_flexible": None, "reason": "no answer"},
     1: {"truncated": True},
     2: {"flags": ["H6"]},
-    3: {"reason": "unparsed"},
+    3: {"reason": "unparsed", "claims": 0},
     4: {"flags": ["H1"], "false_claims": 1, "completion": "39 + 47 = 76. The answer is 76."},
     5: {"flags": ["H2"], "ungrounded": 1},
     6: {"flags": ["H3"]},

@@ -1,4 +1,4 @@
-"""report: every number of a made-up run folder by hand, and a sentence for each damaged file."""
+"""report: sums, pairs, verdicts and tables of made-up run folders; test_card computes every number that is printed again."""
 
 import json
 import math
@@ -8,132 +8,34 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_run import well_formed, write_samples
+from made_up_run import N, sample, samples, write_everything, write_run, write_samples
 from readme import readme_block, update_readme
 
 from grpo_lab import report
 from grpo_lab.report import comparisons, summary, tables
 from grpo_math.answers import UNANSWERABLE
-from grpo_math.stats import cluster_interval, paired_difference, wilson_interval
-
-N = 40
-RIGHT = {"base": range(0, 12), "base-chat": range(0, 10), "sft": range(4, 28), "grpo": range(4, 30)}
-
-
-def sample(number: int, part: str = "sft", **changes) -> dict:
-    """A row in which every third wrong answer has a false claim, and the last one was cut off."""
-    right = number in RIGHT[part]
-    false = not right and number % 3 == 0
-    kind = {
-        "completion": "line\u2028separator",
-        "false_claims": int(false),
-        "flags": ["H1"] if false else [],
-        "truncated": number == 39,
-        "budget": 256,
-        "setting": part,
-    }
-    return well_formed(number, part, right) | kind | changes
-
-
-def samples(part: str, **changes) -> list[dict]:
-    return [sample(number, part, **changes) for number in range(N)]
-
-
-def twin(number: int, part: str, refused: bool, answer: str | None = None) -> dict:
-    """A row of a twin: refused in words, or with an answer, or neither."""
-    told = ("How many?", "How many?", "equal") if refused else ("", answer, "different" if answer else "no answer")
-    row = dict(zip(("completion", "extracted_flexible", "reason"), told, strict=True))
-    return sample(number, part, id=f"q{number:03}-twin", gold=UNANSWERABLE, correct_flexible=refused, **row)
-
-
-def draws(part: str, answers: dict[int, list[str | None]], **changes) -> list[dict]:
-    """k samples a problem at temperature 1: `answers[number]` are those of one problem, whose gold is number + 1."""
-    return [
-        sample(n, part, sample=k, extracted_flexible=text, correct_flexible=text == str(n + 1), temperature=1.0, **changes)
-        for n, texts in answers.items()
-        for k, text in enumerate(texts)
-    ]
+from grpo_math.stats import paired_difference, wilson_interval
 
 
 @pytest.fixture
 def run(tmp_path):
     """A run folder with the greedy samples of the three checkpoints."""
-    for part in ("base", "sft", "grpo"):
-        write_samples(tmp_path / "my-run", part, samples(part))
-    return tmp_path / "my-run"
+    return write_run(tmp_path / "my-run")
 
 
 @pytest.fixture
-def full_run(run):
-    """The same with everything that notebook 03 can measure."""
-    write_samples(run, "base-chat", samples("base-chat"))
-    answers = {"base": (0, None, 6, 7), "sft": (0, 0, 0, 1), "grpo": (0, 0, 0, 0)}  # how far off; None: no answer
-    for part, slips in answers.items():
-        texts = {n: [slip if slip is None else str(n + 1 + slip) for slip in slips] for n in range(10)}
-        write_samples(run, f"sampled-{part}", draws(part, texts))
-        refused = {"base": 0, "sft": 15, "grpo": 8}[part]
-        write_samples(run, f"twins-{part}", [twin(n, part, n < refused, "5") for n in range(20)])
-    write_samples(run, "longer-base", [sample(39, "base", correct_flexible=True, truncated=False, budget=512)])
+def full_run(tmp_path):
+    """A run folder with everything that notebook 03 can measure."""
+    run = write_everything(tmp_path / "my-run")
+    cut_off = [row for row in samples("base") if row["truncated"]]
+    write_samples(run, "longer-base", [row | {"correct_flexible": True, "truncated": False, "budget": 512} for row in cut_off])
     return run
-
-
-@pytest.fixture
-def verdicts_csv(tmp_path):
-    path = tmp_path / "verdicts.csv"
-    columns = {
-        "base": RIGHT["base"],
-        "sft-0": RIGHT["sft"],
-        "grpo-0": RIGHT["grpo"],
-        "sft-7": range(20),
-        "grpo-7": range(20),
-        "form-0": range(40),
-        "form-7": range(38),
-    }
-    frame = pd.DataFrame({name: [int(i in right) for i in range(N)] for name, right in columns.items()})
-    frame.insert(0, "id", [f"q{i}" for i in range(N)])
-    frame.to_csv(path, index=False)
-    return path
 
 
 # --- One checkpoint ----------------------------------------------------------
 
 
-def test_summarise():
-    found = summary.summarise(samples("sft"))
-    expected = {
-        "n": N,
-        "correct_flexible": 24,
-        "accuracy_flexible": 0.6,
-        "correct_strict": 18,
-        "accuracy_strict": 0.45,
-        "format_rate": 0.5,
-        "truncation_rate": 1 / N,
-        "mean_tokens": 29.5,
-    }
-    assert {key: found[key] for key in expected} == expected
-    assert (found["low_flexible"], found["high_flexible"]) == wilson_interval(24, N)
-    assert (found["low_strict"], found["high_strict"]) == wilson_interval(18, N)
-
-
-def test_the_audit_of_a_checkpoint():
-    rows = [
-        sample(0, claims=3, false_claims=2, ungrounded=1, flags=["H1", "H2"], tokens=100),
-        sample(1, claims=1, false_claims=0, flags=[], tokens=60),
-        sample(2, claims=0, false_claims=0, flags=["H3", "H6"], tokens=40),
-        sample(3, claims=1, false_claims=1, flags=["H1", "H4"], tokens=50),
-    ]
-    low, high = wilson_interval(2, 4)
-    expected = {
-        "false_claim_rate": 0.5,  # of four completions two hold one
-        "false_claim_rate_low": low,
-        "false_claim_rate_high": high,
-        "false_per_100_tokens": 100 * 3 / 250,
-        "false_per_100_claims": 100 * 3 / 5,
-        "checkable": 0.75,
-        "flags": {"H1": 0.5, "H2": 0.25, "H3": 0.25, "H4": 0.25, "H6": 0.25},
-        "outcomes": summary.outcomes(rows),
-    }
-    assert summary.summarise(rows).items() >= expected.items()
+def test_a_checkpoint_without_claims_or_tokens():
     empty = summary.summarise([sample(0, claims=0, false_claims=0, tokens=0)])
     assert empty["false_per_100_tokens"] == empty["false_per_100_claims"] == empty["checkable"] == 0
 
@@ -220,25 +122,9 @@ def voted(number: int, answers: list, right: list[int]) -> list[dict]:
 
 @pytest.mark.parametrize(("answers", "right", "majority"), VOTES.values(), ids=VOTES)
 def test_the_metrics_of_four_samples_of_one_problem(answers, right, majority):
-    found = summary.summarise_sampled(voted(0, answers, right))
+    found = summary.summarise_sampled(voted(0, answers, right)[::-1])  # in any order
     assert (found["k"], found["items"], found["avg_at_k"]) == (4, 1, sum(right) / 4)
     assert (found["pass_at_k"], found["maj_at_k"]) == (float(any(right)), float(majority))
-
-
-def test_summarise_sampled_is_the_mean_over_problems_in_any_order():
-    rows = [row for n, (answers, right, _) in enumerate(VOTES.values()) for row in voted(n, answers, right)]
-    found = summary.summarise_sampled(rows[::-1])
-    low, high = cluster_interval([right for _, right, _ in VOTES.values()])
-    assert found == summary.summarise_sampled(rows)
-    assert found == {
-        "k": 4,
-        "items": 8,
-        "avg_at_k": sum(sum(right) for _, right, _ in VOTES.values()) / 32,
-        "avg_at_k_low": low,
-        "avg_at_k_high": high,
-        "pass_at_k": 6 / 8,
-        "maj_at_k": pytest.approx(float(sum(majority for _, _, majority in VOTES.values())) / 8),
-    }
 
 
 # name: (rows, words of the message)
@@ -258,9 +144,15 @@ def test_uneven_samples_are_refused(rows, words):
 # --- Twins, and more tokens --------------------------------------------------
 
 
+def twin(number: int, answer: str | None) -> dict:
+    """A twin that is refused ("How many?"), answered, or neither."""
+    refused = answer == "How many?"
+    told = {"correct_flexible": refused, "completion": answer or "So.", "extracted_flexible": answer}
+    return sample(number, id=f"q{number:03}-twin", gold=UNANSWERABLE, **told)
+
+
 def test_refusals_and_answers_of_twins(tmp_path):
-    rows = [twin(n, "sft", refused=n < 5, answer="7" if n < 8 else None) for n in range(10)]  # 5 refused, 3 answered, 2 neither
-    rows[9]["extracted_flexible"] = ""  # an empty answer section is no answer either
+    answers = ["How many?"] * 5 + ["7"] * 3 + [None, ""]  # an empty answer section is no answer either
     answerable = [
         sample(0, correct_flexible=True),
         sample(1, correct_flexible=False, completion="How many?", extracted_flexible="How many?"),
@@ -270,7 +162,7 @@ def test_refusals_and_answers_of_twins(tmp_path):
         sample(5, correct_flexible=True, completion="The price is not given. So 6.", extracted_flexible="6"),
     ]
     write_samples(tmp_path, "sft", answerable)
-    write_samples(tmp_path, "twins-sft", rows)
+    write_samples(tmp_path, "twins-sft", [twin(n, answer) for n, answer in enumerate(answers)])
     found = report.summarise_checkpoint(tmp_path, "sft")["h5"]
     assert (found["twins"], found["refused"], found["false_answer"], found["over_refused"]) == (10, 0.5, 0.3, 0.5)
     for name, count, n in (("refused", 5, 10), ("false_answer", 3, 10), ("over_refused", 3, 6)):
@@ -296,8 +188,7 @@ def test_save_summary_holds_what_was_measured(full_run):
     saved = report.save_summary(full_run)
     assert saved == {name: report.summarise_checkpoint(full_run, name) for name in report.CHECKPOINTS}
     assert saved == json.loads((full_run / "evaluation.json").read_text())
-    assert (saved["base"]["sampled"]["k"], saved["base"]["sampled"]["items"], saved["base"]["h5"]["refused"]) == (4, 10, 0.0)
-    assert "longer" in saved["base"] and "longer" not in saved["sft"]
+    assert {"sampled", "h5", "longer"} <= saved["base"].keys() and "longer" not in saved["sft"]
 
 
 # --- Two checkpoints ---------------------------------------------------------
@@ -335,10 +226,10 @@ def test_other_problems_are_refused(after, words):
 
 def test_twins_are_compared_where_they_were_measured(full_run):
     found = comparisons.compare_checkpoints(full_run, prefix="twins-")
-    assert [(c.before, c.after, c.difference.difference) for c in found] == [
-        ("base", "sft", 0.75),
-        ("sft", "grpo", -0.35),
-        ("base", "grpo", 0.4),
+    assert [(c.before, c.after, c.difference.gained, c.difference.lost) for c in found] == [
+        ("base", "sft", 6, 0),
+        ("sft", "grpo", 0, 3),
+        ("base", "grpo", 3, 0),
     ]
     (full_run / "samples" / "twins-base.jsonl").unlink()
     assert [(c.before, c.after) for c in comparisons.compare_checkpoints(full_run, prefix="twins-")] == [("sft", "grpo")]
@@ -409,7 +300,7 @@ def test_improved_is_earned(verdicts, differs):
 
 
 def test_samples_of_other_problems_are_not_compared(full_run):
-    write_samples(full_run, "sampled-sft", draws("sft", {n: ["1"] * 4 for n in range(1, 11)}))
+    write_samples(full_run, "sampled-sft", [sample(n, sample=k) for n in range(1, 11) for k in range(2)])
     with pytest.raises(ValueError, match="did not answer the same problems"):
         comparisons.compare_checkpoints(full_run, prefix="sampled-")
 
@@ -426,7 +317,7 @@ def test_the_parts_of_a_gain_sum_exactly_to_it(pairs):
 
 
 def test_an_empty_answer_section_is_no_answer():
-    right, bad = [sample(1, correct_flexible=True)], [sample(1, correct_flexible=False, false_claims=0, extracted_flexible="")]
+    right, bad = [sample(7, correct_flexible=True)], [sample(7, "base", correct_flexible=False, extracted_flexible="")]
     assert [(p.cause, p.gained, p.lost) for p in comparisons.decompose(bad, right) if p.net] == [("format/extraction", 1, 0)]
     assert [(p.cause, p.gained, p.lost) for p in comparisons.decompose(right, bad) if p.net] == [("format/extraction", 0, 1)]
 
@@ -437,73 +328,29 @@ def test_an_empty_answer_section_is_no_answer():
 def test_a_checkpoint_without_several_samples_has_dashes(full_run):
     table = report.results_table(full_run)
     assert list(table["checkpoint"]) == ["base (own prompt)", "base (same prompt)", "+ SFT", "+ GRPO"]
-    assert list(table["pass@4"]) == ["100.0%", "–", "100.0%", "100.0%"]
-    assert list(table["maj@4"]) == ["33.3%", "–", "100.0%", "100.0%"]
+    assert list(table["pass@2"]) == ["100.0%", "–", "60.0%", "60.0%"]
 
 
 def test_a_run_without_sft_compares_base_and_grpo(run):
     (run / "samples" / "sft.jsonl").unlink()
-    assert list(report.results_table(run)["checkpoint"]) == ["base (own prompt)", "+ GRPO"]
+    assert list(report.results_table(run)["checkpoint"]) == ["base (own prompt)", "base (same prompt)", "+ GRPO"]
     assert report.results_markdown(run).count("\n- **") == 2  # by accuracy and by false claims
     assert list(report.gain_table(run)) == ["cause", "base (own prompt) → + GRPO"]
     assert list(tables.outcomes_table(run)) == ["outcome", "base (own prompt)", "+ GRPO"]
     assert list(report.save_summary(run)) == ["base", "grpo"]
 
 
-SMALL = {  # part: the verdicts on four problems
-    "base": [0, 0, 0, 0],
-    "sft": [1, 0, 0, 0],
-    "grpo": [1, 1, 0, 0],
-}
-
-
-def test_results_markdown_in_full(tmp_path):
-    for part, verdicts in SMALL.items():
-        write_samples(tmp_path, part, [small(n, part, bool(right)) for n, right in enumerate(verdicts)])
-        write_samples(tmp_path, f"sampled-{part}", draws(part, {0: ["1", "1"] if part == "grpo" else ["1", "5"], 1: ["2", "7"]}))
-    write_samples(tmp_path, "longer-base", [small(3, "base", True, budget=512, truncated=False)])
-    assert report.results_markdown(tmp_path) == RESULTS
-
-
-def small(number: int, part: str, right: bool, **changes) -> dict:
-    values = {"correct_strict": False, "formatted": part != "base", "tokens": 20, "truncated": part == "base" and number == 3}
-    return sample(number, part, correct_flexible=right, false_claims=int(not right), **values | changes)
-
-
-RESULTS = """| checkpoint | problems | accuracy, flexible | with a false claim | accuracy, strict | in the format | truncated | mean tokens | avg@2 | pass@2 | maj@2 |
-| :-- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |
-| base (own prompt) | 4 | 0.0% (0.0–60.2) | 100.0% (39.8–100.0) | 0.0% (0.0–60.2) | 0.0% | 25.0% | 20 | 50.0% (19.7–81.0) | 100.0% | 50.0% |
-| + SFT | 4 | 25.0% (4.6–69.9) | 75.0% (30.1–95.4) | 0.0% (0.0–60.2) | 100.0% | 0.0% | 20 | 50.0% (19.7–81.0) | 100.0% | 50.0% |
-| + GRPO | 4 | 50.0% (15.0–85.0) | 50.0% (15.0–85.0) | 0.0% (0.0–60.2) | 100.0% | 0.0% | 20 | 75.0% (25.3–96.2) | 100.0% | 75.0% |
-
-base (own prompt) was often cut off; with 512 tokens its flexible accuracy is 25.0%, and 0.0% are cut off.
-
-On the same problems, by flexible accuracy:
-
-- **base (own prompt) → + SFT**: no clear difference, **+25.0 points** (95% interval -27.6 to +60.9); 1 problem gained, 0 lost; exact McNemar p = 1.000, after Holm p = 1.000.
-- **+ SFT → + GRPO**: no clear difference, **+25.0 points** (95% interval -27.6 to +60.9); 1 problem gained, 0 lost; exact McNemar p = 1.000, after Holm p = 1.000.
-- **base (own prompt) → + GRPO**: no clear difference, **+50.0 points** (95% interval -16.6 to +83.2); 2 problems gained, 0 lost; exact McNemar p = 0.500, after Holm p = 1.000.
-
-By completions with a verified false claim:
-
-- **base (own prompt) → + SFT**: no clear difference, **-25.0 points** (95% interval -60.9 to +27.6); no longer in 1 completion, newly in 0; exact McNemar p = 1.000, after Holm p = 1.000.
-- **+ SFT → + GRPO**: no clear difference, **-25.0 points** (95% interval -60.9 to +27.6); no longer in 1 completion, newly in 0; exact McNemar p = 1.000, after Holm p = 1.000.
-- **base (own prompt) → + GRPO**: no clear difference, **-50.0 points** (95% interval -83.2 to +16.6); no longer in 2 completions, newly in 0; exact McNemar p = 0.500, after Holm p = 1.000.
-
-By avg@k, the mean over samples at temperature 1:
-
-- **base (own prompt) → + SFT**: **+0.0 points** (95% interval -60.6 to +62.1, paired bootstrap); sign-flip p = 1.000, after Holm p = 1.000.
-- **+ SFT → + GRPO**: **+25.0 points** (95% interval -24.7 to +46.2, paired bootstrap); sign-flip p = 1.000, after Holm p = 1.000.
-- **base (own prompt) → + GRPO**: **+25.0 points** (95% interval -24.7 to +46.2, paired bootstrap); sign-flip p = 1.000, after Holm p = 1.000.
-"""  # noqa: E501
+def test_what_a_larger_budget_gives_is_said(full_run):
+    told = "base (own prompt) was often cut off; with 512 tokens its flexible accuracy is 37.5%, and 0.0% are cut off."
+    assert told in report.results_markdown(full_run)
 
 
 def test_outcomes_table(run):
     table = tables.outcomes_table(run).set_index("outcome")
     assert list(table.index) == list(summary.OUTCOMES)
     assert list(table) == ["base (own prompt)", "+ SFT", "+ GRPO"]
-    assert table.loc["right and clean", "+ SFT"] == "60.0%"
-    assert table.loc["truncated", "+ SFT"] == "2.5%"
+    assert table.loc["right and clean", "+ SFT"] == "55.0%"
+    assert table.loc["truncated", "+ SFT"] == "5.0%"
     assert math.isclose(sum(float(cell.rstrip("%")) for cell in table["+ SFT"]), 100)
 
 
@@ -524,18 +371,15 @@ def test_audit_markdown_quotes_what_the_audit_was_measured_to_find(run):
 def test_twins_markdown(full_run):
     lines = report.twins_markdown(full_run).splitlines()
     assert lines[0] == "| checkpoint | unanswerable problems | refused | answered all the same | answerable ones refused |"
-    assert [line.split(" |")[0] for line in lines[2:5]] == ["| base (own prompt)", "| + SFT", "| + GRPO"]
-    low, high = (f"{100 * end:.1f}" for end in wilson_interval(15, 20))
-    assert f"| 20 | 75.0% ({low}–{high}) | 25.0% (" in lines[3] and lines[3].endswith("| 0.0% |")
-    assert lines[6].startswith("- **base (own prompt) → + SFT**: refusals higher, each in its own prompt, **+75.0 points** (95% ")
-    assert lines[7].startswith("- **+ SFT → + GRPO**: refusals reduced, **-35.0 points** (95% interval ")
-    assert "; 0 newly refused, 7 no longer; exact McNemar p = 0.016, after Holm p = 0.016." in lines[7]
+    assert lines[6].startswith("- **base (own prompt) → + SFT**: refusals higher, each in its own prompt, **+31.6 points** (95% ")
+    assert lines[7].startswith("- **+ SFT → + GRPO**: refusals no clear difference, **-15.8 points** (95% interval ")
+    assert "; 0 newly refused, 3 no longer; exact McNemar p = 0.250, after Holm p = " in lines[7]
     assert len(lines) == 9
 
 
 def test_twins_markdown_without_twins(run):
     assert report.twins_markdown(run) == "No unanswerable problems were measured.\n"
-    write_samples(run, "twins-grpo", [twin(0, "grpo", True)])
+    write_samples(run, "twins-grpo", [twin(0, None)])
     assert report.twins_markdown(run).count("\n") == 3  # a table of one row, and nothing to compare
 
 
@@ -578,8 +422,12 @@ def test_plan_sentence(changes, sentences):
 # --- Several seeds -----------------------------------------------------------
 
 
-def test_seeds_markdown(verdicts_csv):
-    assert report.seeds_markdown(verdicts_csv).splitlines() == [
+def test_seeds_markdown(tmp_path):
+    right = {"base": range(12), "sft-0": range(4, 28), "grpo-0": range(4, 30), "sft-7": range(20), "grpo-7": range(20)}
+    right |= {"form-0": range(40), "form-7": range(38)}
+    frame = pd.DataFrame({name: [int(i in found) for i in range(40)] for name, found in right.items()})
+    frame.to_csv(tmp_path / "verdicts.csv", index_label="id")
+    assert report.seeds_markdown(tmp_path / "verdicts.csv").splitlines() == [
         "| seed | base | + SFT (to base) | + GRPO (to + SFT) | in the format after GRPO |",
         "| :-- | --: | --: | --: | --: |",
         "| 0 | 30.0% | 60.0% (+30.0, p = 0.012) | 65.0% (+5.0, p = 0.500) | 100.0% |",
@@ -624,7 +472,6 @@ def test_update_readme_changes_its_block_alone_and_settles(tmp_path):
 # name: (text, words of the message)
 BAD_READMES = {
     "no start": ("<!-- results:end -->", "results:start --> is missing"),
-    "no end": ("<!-- results:start -->", "results:end --> is missing"),
     "twice": ("<!-- results:start --><!-- results:start --><!-- results:end -->", "more than once"),
     "wrong order": ("<!-- results:end --><!-- results:start -->", "stands before"),
 }
