@@ -106,12 +106,9 @@ def test_outcomes_add_up_and_the_right_ones_are_the_accuracy(rows):
 VOTES = {
     "all right, in other words": (["1/2", "0.5", "\\frac12", "50%"], [1, 1, 1, 1], 1),
     "the right ones win together": (["1/2", "0.5", "3", "4"], [1, 1, 0, 0], 1),
-    "the wrong ones win": (["1/2", "3", "3.0", "4"], [1, 0, 0, 0], 0),
     "a tie is drawn by lot": (["1/2", "0.5", "3", "3.0"], [1, 1, 0, 0], Fraction(1, 2)),
-    "three tie": (["1/2", "3", "4", None], [1, 0, 0, 0], Fraction(1, 3)),
     "no answer casts no vote": (["1/2", None, None, ""], [1, 0, 0, 0], 1),
     "nobody votes": ([None, None, None, None], [0, 0, 0, 0], 0),
-    "none right": (["3", "4", "5", "6"], [0, 0, 0, 0], 0),
 }
 
 
@@ -396,11 +393,6 @@ PLANNED = {
         {},
         "Planned before anything was trained: 2,000 problems, greedy, 1,024 tokens. So many problems can show a difference of "
         "2.8 points or more (80% power, if the verdict on 20% changes).",
-    ),
-    "after training": (
-        {"frozen_before_training": False},
-        "Planned **only after training had begun**: 2,000 problems, greedy, 1,024 tokens. So many problems can show a difference "
-        "of 2.8 points or more (80% power, if the verdict on 20% changes).",
     ),
     "too few problems": (
         {"items": 8, "smallest_difference": 0.5},
