@@ -1,125 +1,41 @@
-"""report: every number of a made-up run folder by hand, and a sentence for each damaged file."""
+"""report: sums, pairs, verdicts and tables of made-up run folders; test_card computes every number that is printed again."""
 
 import json
 import math
 from fractions import Fraction
-from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up_run import well_formed, write_samples
+from made_up_run import N, sample, samples, write_everything, write_run, write_samples
 from readme import readme_block, update_readme
 
 from grpo_lab import report
 from grpo_lab.report import comparisons, summary, tables
 from grpo_math.answers import UNANSWERABLE
-from grpo_math.stats import cluster_interval, holm, paired_bootstrap, paired_difference, sign_flip, wilson_interval
-
-N = 40
-RIGHT = {"base": range(0, 12), "base-chat": range(0, 10), "sft": range(4, 28), "grpo": range(4, 30)}
-
-
-def sample(number: int, part: str = "sft", **changes) -> dict:
-    """A row in which every third wrong answer has a false claim, and the last one was cut off."""
-    right = number in RIGHT[part]
-    false = not right and number % 3 == 0
-    kind = {
-        "completion": "line\u2028separator",
-        "false_claims": int(false),
-        "flags": ["H1"] if false else [],
-        "truncated": number == 39,
-        "budget": 256,
-        "setting": part,
-    }
-    return well_formed(number, part, right) | kind | changes
-
-
-def samples(part: str, **changes) -> list[dict]:
-    return [sample(number, part, **changes) for number in range(N)]
-
-
-def twin(number: int, part: str, refused: bool, answer: str | None = None) -> dict:
-    """A row of a twin: refused in words, or with an answer, or neither."""
-    told = ("How many?", "How many?", "equal") if refused else ("", answer, "different" if answer else "no answer")
-    row = dict(zip(("completion", "extracted_flexible", "reason"), told, strict=True))
-    return sample(number, part, id=f"q{number:03}-twin", gold=UNANSWERABLE, correct_flexible=refused, **row)
-
-
-def draws(part: str, answers: dict[int, list[str | None]], **changes) -> list[dict]:
-    """k samples a problem at temperature 1: `answers[number]` are those of one problem, whose gold is number + 1."""
-    return [
-        sample(n, part, sample=k, extracted_flexible=text, correct_flexible=text == str(n + 1), temperature=1.0, **changes)
-        for n, texts in answers.items()
-        for k, text in enumerate(texts)
-    ]
+from grpo_math.stats import paired_difference, wilson_interval
 
 
 @pytest.fixture
 def run(tmp_path):
     """A run folder with the greedy samples of the three checkpoints."""
-    for part in ("base", "sft", "grpo"):
-        write_samples(tmp_path / "my-run", part, samples(part))
-    return tmp_path / "my-run"
+    return write_run(tmp_path / "my-run")
 
 
 @pytest.fixture
-def full_run(run):
-    """The same with everything that notebook 03 can measure."""
-    write_samples(run, "base-chat", samples("base-chat"))
-    answers = {"base": (0, None, 6, 7), "sft": (0, 0, 0, 1), "grpo": (0, 0, 0, 0)}  # how far off; None: no answer
-    for part, slips in answers.items():
-        texts = {n: [slip if slip is None else str(n + 1 + slip) for slip in slips] for n in range(10)}
-        write_samples(run, f"sampled-{part}", draws(part, texts))
-        refused = {"base": 0, "sft": 15, "grpo": 8}[part]
-        write_samples(run, f"twins-{part}", [twin(n, part, n < refused, "5") for n in range(20)])
-    write_samples(run, "longer-base", [sample(39, "base", correct_flexible=True, truncated=False, budget=512)])
+def full_run(tmp_path):
+    """A run folder with everything that notebook 03 can measure."""
+    run = write_everything(tmp_path / "my-run")
+    cut_off = [row for row in samples("base") if row["truncated"]]
+    write_samples(run, "longer-base", [row | {"correct_flexible": True, "truncated": False, "budget": 512} for row in cut_off])
     return run
 
 
 # --- One checkpoint ----------------------------------------------------------
 
 
-def test_summarise():
-    found = summary.summarise(samples("sft"))
-    expected = {
-        "n": N,
-        "correct_flexible": 24,
-        "accuracy_flexible": 0.6,
-        "correct_strict": 18,
-        "accuracy_strict": 0.45,
-        "format_rate": 0.5,
-        "truncation_rate": 1 / N,
-        "mean_tokens": 29.5,
-    }
-    assert {key: found[key] for key in expected} == expected
-    assert (found["low_flexible"], found["high_flexible"]) == wilson_interval(24, N)
-    assert (found["low_strict"], found["high_strict"]) == wilson_interval(18, N)
-    assert found.items() >= summary.summarise_audit(samples("sft")).items()
-    with pytest.raises(ValueError, match="no samples"):
-        summary.summarise([])
-
-
-def test_summarise_audit():
-    rows = [
-        sample(0, claims=3, false_claims=2, ungrounded=1, flags=["H1", "H2"], tokens=100),
-        sample(1, claims=1, false_claims=0, flags=[], tokens=60),
-        sample(2, claims=0, false_claims=0, flags=["H3", "H6"], tokens=40),
-        sample(3, claims=1, false_claims=1, flags=["H1", "H4"], tokens=50),
-    ]
-    low, high = wilson_interval(2, 4)
-    found = summary.summarise_audit(rows)
-    assert found.pop("outcomes") == summary.outcomes(rows)
-    assert found == {
-        "false_claim_rate": 0.5,  # of four completions two hold one
-        "false_claim_rate_low": low,
-        "false_claim_rate_high": high,
-        "false_per_100_tokens": 100 * 3 / 250,
-        "false_per_100_claims": 100 * 3 / 5,
-        "checkable": 0.75,
-        "flags": {"H1": 0.5, "H2": 0.25, "H3": 0.25, "H4": 0.25, "H6": 0.25},
-    }
-    empty = summary.summarise_audit([sample(0, claims=0, false_claims=0, tokens=0)])
+def test_a_checkpoint_without_claims_or_tokens():
+    empty = summary.summarise([sample(0, claims=0, false_claims=0, tokens=0)])
     assert empty["false_per_100_tokens"] == empty["false_per_100_claims"] == empty["checkable"] == 0
 
 
@@ -149,7 +65,8 @@ OUTCOME_OF = {
 
 @pytest.mark.parametrize(("changes", "outcome"), OUTCOME_OF.values(), ids=OUTCOME_OF)
 def test_the_first_outcome_that_matches_counts(changes, outcome):
-    assert summary.outcome_of(sample(0, **(WRONG | changes))) == outcome
+    counts = summary.outcomes([sample(0, **(WRONG | changes))])
+    assert {name for name, count in counts.items() if count} == {outcome}
 
 
 def test_every_outcome_can_be_reached():
@@ -188,12 +105,9 @@ def test_outcomes_add_up_and_the_right_ones_are_the_accuracy(rows):
 VOTES = {
     "all right, in other words": (["1/2", "0.5", "\\frac12", "50%"], [1, 1, 1, 1], 1),
     "the right ones win together": (["1/2", "0.5", "3", "4"], [1, 1, 0, 0], 1),
-    "the wrong ones win": (["1/2", "3", "3.0", "4"], [1, 0, 0, 0], 0),
     "a tie is drawn by lot": (["1/2", "0.5", "3", "3.0"], [1, 1, 0, 0], Fraction(1, 2)),
-    "three tie": (["1/2", "3", "4", None], [1, 0, 0, 0], Fraction(1, 3)),
     "no answer casts no vote": (["1/2", None, None, ""], [1, 0, 0, 0], 1),
     "nobody votes": ([None, None, None, None], [0, 0, 0, 0], 0),
-    "none right": (["3", "4", "5", "6"], [0, 0, 0, 0], 0),
 }
 
 
@@ -204,25 +118,9 @@ def voted(number: int, answers: list, right: list[int]) -> list[dict]:
 
 @pytest.mark.parametrize(("answers", "right", "majority"), VOTES.values(), ids=VOTES)
 def test_the_metrics_of_four_samples_of_one_problem(answers, right, majority):
-    found = summary.summarise_sampled(voted(0, answers, right))
+    found = summary.summarise_sampled(voted(0, answers, right)[::-1])  # in any order
     assert (found["k"], found["items"], found["avg_at_k"]) == (4, 1, sum(right) / 4)
     assert (found["pass_at_k"], found["maj_at_k"]) == (float(any(right)), float(majority))
-
-
-def test_summarise_sampled_is_the_mean_over_problems_in_any_order():
-    rows = [row for n, (answers, right, _) in enumerate(VOTES.values()) for row in voted(n, answers, right)]
-    found = summary.summarise_sampled(rows[::-1])
-    low, high = cluster_interval([right for _, right, _ in VOTES.values()])
-    assert found == summary.summarise_sampled(rows)
-    assert found == {
-        "k": 4,
-        "items": 8,
-        "avg_at_k": sum(sum(right) for _, right, _ in VOTES.values()) / 32,
-        "avg_at_k_low": low,
-        "avg_at_k_high": high,
-        "pass_at_k": 6 / 8,
-        "maj_at_k": pytest.approx(float(sum(majority for _, _, majority in VOTES.values())) / 8),
-    }
 
 
 # name: (rows, words of the message)
@@ -230,7 +128,6 @@ UNEVEN = {
     "one missing": (voted(0, ["1"] * 4, [0] * 4) + voted(1, ["1"] * 3, [0] * 3), "'q001' has 3 samples, not the 4 from 0 to 3"),
     "one of the first missing": (voted(0, ["1"] * 4, [0] * 4)[1:] + voted(1, ["1"] * 4, [0] * 4), "'q000' has 3 samples, not"),
     "one twice": (voted(0, ["1"] * 2, [0] * 2) + 2 * voted(1, ["1"], [0]), "'q001' has 2 samples, not the 2 from 0 to 1"),
-    "none": ([], "no samples"),
 }
 
 
@@ -243,9 +140,15 @@ def test_uneven_samples_are_refused(rows, words):
 # --- Twins, and more tokens --------------------------------------------------
 
 
-def test_summarise_twins():
-    rows = [twin(n, "sft", refused=n < 5, answer="7" if n < 8 else None) for n in range(10)]  # 5 refused, 3 answered, 2 neither
-    rows[9]["extracted_flexible"] = ""  # an empty answer section is no answer either
+def twin(number: int, answer: str | None) -> dict:
+    """A twin that is refused ("How many?"), answered, or neither."""
+    refused = answer == "How many?"
+    told = {"correct_flexible": refused, "completion": answer or "So.", "extracted_flexible": answer}
+    return sample(number, id=f"q{number:03}-twin", gold=UNANSWERABLE, **told)
+
+
+def test_refusals_and_answers_of_twins(tmp_path):
+    answers = ["How many?"] * 5 + ["7"] * 3 + [None, ""]  # an empty answer section is no answer either
     answerable = [
         sample(0, correct_flexible=True),
         sample(1, correct_flexible=False, completion="How many?", extracted_flexible="How many?"),
@@ -254,20 +157,20 @@ def test_summarise_twins():
         sample(4, correct_flexible=False, completion="So 12.", extracted_flexible="12"),
         sample(5, correct_flexible=True, completion="The price is not given. So 6.", extracted_flexible="6"),
     ]
-    found = summary.summarise_twins(rows, answerable)
+    write_samples(tmp_path, "sft", answerable)
+    write_samples(tmp_path, "twins-sft", [twin(n, answer) for n, answer in enumerate(answers)])
+    found = report.summarise_checkpoint(tmp_path, "sft")["h5"]
     assert (found["twins"], found["refused"], found["false_answer"], found["over_refused"]) == (10, 0.5, 0.3, 0.5)
     for name, count, n in (("refused", 5, 10), ("false_answer", 3, 10), ("over_refused", 3, 6)):
         assert (found[f"{name}_low"], found[f"{name}_high"]) == wilson_interval(count, n)
-    with pytest.raises(ValueError):
-        summary.summarise_twins([], answerable)
 
 
-def test_longer_samples_stand_for_those_that_were_cut_off():
-    greedy = [sample(n, truncated=n < 4, correct_flexible=n >= 8) for n in range(10)]
+def test_longer_samples_stand_for_those_that_were_cut_off(tmp_path):
+    write_samples(tmp_path, "sft", [sample(n, truncated=n < 4, correct_flexible=n >= 8) for n in range(10)])
     longer = [sample(n, truncated=n == 0, correct_flexible=n in (1, 2), budget=512) for n in range(4)]
-    found = summary.summarise_longer(greedy, longer)
+    write_samples(tmp_path, "longer-sft", longer)
     low, high = wilson_interval(4, 10)
-    assert found == {
+    assert report.summarise_checkpoint(tmp_path, "sft")["longer"] == {
         "budget": 512,
         "correct_flexible": 4,  # 8 and 9 as before, 1 and 2 now
         "accuracy_flexible": 0.4,
@@ -277,17 +180,11 @@ def test_longer_samples_stand_for_those_that_were_cut_off():
     }
 
 
-def test_summarise_checkpoint_holds_what_was_measured(full_run, run):
-    found = report.summarise_checkpoint(full_run, "base")
-    assert found["longer"]["correct_flexible"] == found["correct_flexible"] + 1
-    assert (found["sampled"]["k"], found["sampled"]["items"], found["h5"]["refused"]) == (4, 10, 0.0)
-    assert "longer" not in report.summarise_checkpoint(full_run, "sft")
-    assert report.save_summary(full_run) == {name: report.summarise_checkpoint(full_run, name) for name in report.CHECKPOINTS}
-    assert json.loads((full_run / "evaluation.json").read_text()) == report.save_summary(full_run)
-
-
-def test_a_bare_run_has_greedy_numbers_alone(run):
-    assert report.summarise_checkpoint(run, "sft") == summary.summarise(samples("sft"))
+def test_save_summary_holds_what_was_measured(full_run):
+    saved = report.save_summary(full_run)
+    assert saved == {name: report.summarise_checkpoint(full_run, name) for name in report.CHECKPOINTS}
+    assert saved == json.loads((full_run / "evaluation.json").read_text())
+    assert {"sampled", "h5", "longer"} <= saved["base"].keys() and "longer" not in saved["sft"]
 
 
 # --- Two checkpoints ---------------------------------------------------------
@@ -317,31 +214,18 @@ UNPAIRED = {
 }
 
 
-@pytest.mark.parametrize("function", [comparisons.pair_samples, report.changed_samples, comparisons.decompose])
 @pytest.mark.parametrize(("after", "words"), UNPAIRED.values(), ids=UNPAIRED)
-def test_paired_functions_refuse_other_problems(function, after, words):
+def test_other_problems_are_refused(after, words):
     with pytest.raises(ValueError, match=words):
-        function(samples("base"), after)
-
-
-@pytest.mark.parametrize("measure", [comparisons.is_right, comparisons.has_false_claim])
-def test_compare_checkpoints_adjusts_for_its_three_pairs(run, measure):
-    found = comparisons.compare_checkpoints(run, measure)
-    assert [(c.before, c.after) for c in found] == [("base", "sft"), ("sft", "grpo"), ("base", "grpo")]
-    measured = {part: [measure(row) for row in samples(part)] for part in report.CHECKPOINTS}
-    differences = [paired_difference(measured[c.before], measured[c.after]) for c in found]
-    assert [c.difference for c in found] == differences
-    assert [c.adjusted_p for c in found] == holm([d.p_value for d in differences])
-    assert [c.differs for c in found] == [("prompt_sha256",), (), ("prompt_sha256",)]
-    assert [c.comparable for c in found] == [False, True, False]
+        comparisons.pair_samples(samples("base"), after)
 
 
 def test_twins_are_compared_where_they_were_measured(full_run):
     found = comparisons.compare_checkpoints(full_run, prefix="twins-")
-    assert [(c.before, c.after, c.difference.difference) for c in found] == [
-        ("base", "sft", 0.75),
-        ("sft", "grpo", -0.35),
-        ("base", "grpo", 0.4),
+    assert [(c.before, c.after, c.difference.gained, c.difference.lost) for c in found] == [
+        ("base", "sft", 6, 0),
+        ("sft", "grpo", 0, 3),
+        ("base", "grpo", 3, 0),
     ]
     (full_run / "samples" / "twins-base.jsonl").unlink()
     assert [(c.before, c.after) for c in comparisons.compare_checkpoints(full_run, prefix="twins-")] == [("sft", "grpo")]
@@ -364,7 +248,7 @@ def test_the_base_stands_for_its_better_prompt(run, right, part):
     best = comparisons.best_samples(run)
     assert list(best) == [part, "sft", "grpo"] and best[part] == (rows if part == "base-chat" else samples("base"))
     found = {c.before: c for c in comparisons.compare_checkpoints(run)}
-    assert part in found and found[part].comparable == (part == "base-chat")
+    assert found[part].differs == (("prompt_sha256",) if part == "base" else ())
     label = report.label_of(part)
     assert f"- **{label} → + SFT**: " in report.results_markdown(run)
     assert list(report.gain_table(run))[1] == f"{label} → + SFT"
@@ -392,42 +276,30 @@ def test_what_differs_is_said(run, changes, said):
     assert line.startswith(f"- **+ SFT → + GRPO**: {said}, **+65.0 points** "), line
 
 
-VERDICTS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=8, max_size=60)
-WORDS = {"improved", "worse", "raised", "reduced"}
+@pytest.mark.parametrize(("before", "after", "verdict", "false"), [(5, 30, "improved", "reduced"), (30, 5, "worse", "raised")])
+def test_a_clear_gain_or_loss(run, before, after, verdict, false):
+    for part, right in (("sft", before), ("grpo", after)):
+        write_samples(run, part, [sample(n, correct_flexible=n < right, false_claims=int(n >= right)) for n in range(N)])
+    by_accuracy, by_false_claims = (line for line in report.results_markdown(run).splitlines() if line.startswith("- **+ SFT"))
+    assert f"+ GRPO**: {verdict}, **" in by_accuracy and f"+ GRPO**: {false}, **" in by_false_claims
 
 
 @settings(deadline=None)  # the first call imports statsmodels, and a busy machine is slow
-@given(VERDICTS, st.sampled_from([{}, {"prompt_sha256": "x"}, {"budget": 9}, {"temperature": 0.5}]), st.booleans())
-def test_improved_and_reduced_are_earned(tmp_path_factory, verdicts, changes, false_claims):
-    folder = tmp_path_factory.mktemp("run")
-    sides = ([side for side, _ in verdicts], [side for _, side in verdicts])
-    for part, side, more in zip(("base", "grpo"), sides, (changes, {}), strict=True):
-        given_rows = [sample(n, "sft", correct_flexible=r, false_claims=int(not r)) for n, r in enumerate(side)]
-        write_samples(folder, part, [*given_rows[:-1], given_rows[-1] | more])
-    measure = comparisons.has_false_claim if false_claims else comparisons.is_right
-    (comparison,) = comparisons.compare_checkpoints(folder, measure)
-    d = comparison.difference
-    spoken = comparison.verdict("raised", "reduced") if false_claims else comparison.verdict()
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=8), st.sets(st.sampled_from(list(comparisons.SAME))))
+def test_improved_is_earned(verdicts, differs):
+    d = paired_difference(*zip(*verdicts, strict=True))
+    spoken = comparisons.Comparison("sft", "grpo", d, d.p_value, d.p_value, tuple(differs)).verdict("improved", "worse")
     clear = d.low > 0 or d.high < 0
     assert (spoken == "no clear difference") == (not clear)
-    assert (spoken in WORDS) == (clear and not changes)
-    if spoken in WORDS:
-        assert (spoken in ("improved", "raised")) == (d.difference > 0)
-    assert any(spoken + ", **" in line for line in report.results_markdown(folder).splitlines())
+    assert (spoken in ("improved", "worse")) == (clear and not differs)
+    if clear:
+        assert spoken.startswith(("improved", "higher") if d.difference > 0 else ("worse", "lower"))
 
 
-def test_compare_sampled(full_run):
-    found = comparisons.compare_sampled(full_run)
-    assert [(c.before, c.after) for c in found] == [("base", "sft"), ("sft", "grpo"), ("base", "grpo")]
-    rows = {part: report.samples_of(full_run, f"sampled-{part}") for part in report.CHECKPOINTS}
-    scores = {part: [[r["correct_flexible"] for r in given[i : i + 4]] for i in range(0, 40, 4)] for part, given in rows.items()}
-    for c in found:
-        sides = scores[c.before], scores[c.after]
-        assert (c.difference, c.p_value) == (paired_bootstrap(*sides), sign_flip(*sides))
-    assert [c.adjusted_p for c in found] == holm([c.p_value for c in found])
-    write_samples(full_run, "sampled-sft", draws("sft", {n: ["1"] * 4 for n in range(1, 11)}))
+def test_samples_of_other_problems_are_not_compared(full_run):
+    write_samples(full_run, "sampled-sft", [sample(n, sample=k) for n in range(1, 11) for k in range(2)])
     with pytest.raises(ValueError, match="did not answer the same problems"):
-        comparisons.compare_sampled(full_run)
+        comparisons.compare_checkpoints(full_run, prefix="sampled-")
 
 
 @given(st.lists(st.tuples(ROWS, ROWS), min_size=1, max_size=40))
@@ -441,198 +313,70 @@ def test_the_parts_of_a_gain_sum_exactly_to_it(pairs):
     assert (len(changed["solved"]), len(changed["broken"])) == (gained, lost)
 
 
-# name: (what was wrong with the wrong sample, the cause)
-CAUSE_OF = {
-    "cut off": ({"truncated": True, "extracted_flexible": None}, "truncation"),
-    "no answer": ({"extracted_flexible": None}, "format/extraction"),
-    "an empty answer": ({"extracted_flexible": ""}, "format/extraction"),
-    "false arithmetic": ({"false_claims": 2, "ungrounded": 1}, "arithmetic"),
-    "a number from nowhere": ({"ungrounded": 1}, "grounding"),
-    "a wrong plan": ({}, "other"),
-}
+def test_an_empty_answer_section_is_no_answer():
+    right, bad = [sample(7, correct_flexible=True)], [sample(7, "base", correct_flexible=False, extracted_flexible="")]
+    assert [(p.cause, p.gained, p.lost) for p in comparisons.decompose(bad, right) if p.net] == [("format/extraction", 1, 0)]
+    assert [(p.cause, p.gained, p.lost) for p in comparisons.decompose(right, bad) if p.net] == [("format/extraction", 0, 1)]
 
 
-@pytest.mark.parametrize(("wrong", "cause"), CAUSE_OF.values(), ids=CAUSE_OF)
-def test_the_cause_is_what_was_wrong_with_the_wrong_sample(wrong, cause):
-    right, bad = [sample(1, correct_flexible=True)], [sample(1, **{"correct_flexible": False, "false_claims": 0} | wrong)]
-    assert [(p.cause, p.gained, p.lost) for p in comparisons.decompose(bad, right) if p.net] == [(cause, 1, 0)]
-    assert [(p.cause, p.gained, p.lost) for p in comparisons.decompose(right, bad) if p.net] == [(cause, 0, 1)]
+# --- Tables: see also test_card, which computes every number again -----------
 
 
-# --- Tables ------------------------------------------------------------------
-
-
-def test_results_table(run):
-    table = report.results_table(run)
-    assert list(table["checkpoint"]) == ["base (own prompt)", "+ SFT", "+ GRPO"]
-    low, high = (f"{100 * end:.1f}" for end in wilson_interval(24, N))
-    assert table.loc[1, "accuracy, flexible"] == f"60.0% ({low}–{high})"
-    low, high = (f"{100 * end:.1f}" for end in wilson_interval(18, N))
-    assert table.loc[1, "accuracy, strict"] == f"45.0% ({low}–{high})"
-    low, high = (f"{100 * end:.1f}" for end in wilson_interval(6, N))
-    assert table.loc[1, "with a false claim"] == f"15.0% ({low}–{high})"  # 0, 3 and 30, 33, 36, 39
-    assert list(table.loc[1, ["problems", "in the format", "truncated", "mean tokens"]]) == ["40", "50.0%", "2.5%", "30"]
-    assert not any("@" in column for column in table)
-
-
-def test_results_table_of_a_full_run(full_run):
+def test_a_checkpoint_without_several_samples_has_dashes(full_run):
     table = report.results_table(full_run)
     assert list(table["checkpoint"]) == ["base (own prompt)", "base (same prompt)", "+ SFT", "+ GRPO"]
-    assert list(table["pass@4"]) == ["100.0%", "–", "100.0%", "100.0%"]
-    assert list(table["maj@4"]) == ["33.3%", "–", "100.0%", "100.0%"]
-    assert [cell.split(" ")[0] for cell in table["avg@4"]] == ["25.0%", "–", "75.0%", "100.0%"]
+    assert list(table["pass@2"]) == ["100.0%", "–", "60.0%", "60.0%"]
 
 
 def test_a_run_without_sft_compares_base_and_grpo(run):
     (run / "samples" / "sft.jsonl").unlink()
-    assert list(report.results_table(run)["checkpoint"]) == ["base (own prompt)", "+ GRPO"]
+    assert list(report.results_table(run)["checkpoint"]) == ["base (own prompt)", "base (same prompt)", "+ GRPO"]
     assert report.results_markdown(run).count("\n- **") == 2  # by accuracy and by false claims
     assert list(report.gain_table(run)) == ["cause", "base (own prompt) → + GRPO"]
     assert list(tables.outcomes_table(run)) == ["outcome", "base (own prompt)", "+ GRPO"]
     assert list(report.save_summary(run)) == ["base", "grpo"]
 
 
-SMALL = {  # part: the verdicts on four problems
-    "base": [0, 0, 0, 0],
-    "sft": [1, 0, 0, 0],
-    "grpo": [1, 1, 0, 0],
-}
-
-
-def test_results_markdown_in_full(tmp_path):
-    for part, verdicts in SMALL.items():
-        write_samples(tmp_path, part, [small(n, part, bool(right)) for n, right in enumerate(verdicts)])
-        write_samples(tmp_path, f"sampled-{part}", draws(part, {0: ["1", "1"] if part == "grpo" else ["1", "5"], 1: ["2", "7"]}))
-    write_samples(tmp_path, "longer-base", [small(3, "base", True, budget=512, truncated=False)])
-    assert report.results_markdown(tmp_path) == RESULTS
-
-
-def small(number: int, part: str, right: bool, **changes) -> dict:
-    values = {"correct_strict": False, "formatted": part != "base", "tokens": 20, "truncated": part == "base" and number == 3}
-    return sample(number, part, correct_flexible=right, false_claims=int(not right), **values | changes)
-
-
-RESULTS = """| checkpoint | problems | accuracy, flexible | with a false claim | accuracy, strict | in the format | truncated | mean tokens | avg@2 | pass@2 | maj@2 |
-| :-- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |
-| base (own prompt) | 4 | 0.0% (0.0–60.2) | 100.0% (39.8–100.0) | 0.0% (0.0–60.2) | 0.0% | 25.0% | 20 | 50.0% (19.7–81.0) | 100.0% | 50.0% |
-| + SFT | 4 | 25.0% (4.6–69.9) | 75.0% (30.1–95.4) | 0.0% (0.0–60.2) | 100.0% | 0.0% | 20 | 50.0% (19.7–81.0) | 100.0% | 50.0% |
-| + GRPO | 4 | 50.0% (15.0–85.0) | 50.0% (15.0–85.0) | 0.0% (0.0–60.2) | 100.0% | 0.0% | 20 | 75.0% (25.3–96.2) | 100.0% | 75.0% |
-
-base (own prompt) was often cut off; with 512 tokens its flexible accuracy is 25.0%, and 0.0% are cut off.
-
-On the same problems, by flexible accuracy:
-
-- **base (own prompt) → + SFT**: no clear difference, **+25.0 points** (95% interval -27.6 to +60.9); 1 problem gained, 0 lost; exact McNemar p = 1.000, after Holm p = 1.000.
-- **+ SFT → + GRPO**: no clear difference, **+25.0 points** (95% interval -27.6 to +60.9); 1 problem gained, 0 lost; exact McNemar p = 1.000, after Holm p = 1.000.
-- **base (own prompt) → + GRPO**: no clear difference, **+50.0 points** (95% interval -16.6 to +83.2); 2 problems gained, 0 lost; exact McNemar p = 0.500, after Holm p = 1.000.
-
-By completions with a verified false claim:
-
-- **base (own prompt) → + SFT**: no clear difference, **-25.0 points** (95% interval -60.9 to +27.6); no longer in 1 completion, newly in 0; exact McNemar p = 1.000, after Holm p = 1.000.
-- **+ SFT → + GRPO**: no clear difference, **-25.0 points** (95% interval -60.9 to +27.6); no longer in 1 completion, newly in 0; exact McNemar p = 1.000, after Holm p = 1.000.
-- **base (own prompt) → + GRPO**: no clear difference, **-50.0 points** (95% interval -83.2 to +16.6); no longer in 2 completions, newly in 0; exact McNemar p = 0.500, after Holm p = 1.000.
-
-By avg@k, the mean over samples at temperature 1:
-
-- **base (own prompt) → + SFT**: **+0.0 points** (95% interval -60.6 to +62.1, paired bootstrap); sign-flip p = 1.000, after Holm p = 1.000.
-- **+ SFT → + GRPO**: **+25.0 points** (95% interval -24.7 to +46.2, paired bootstrap); sign-flip p = 1.000, after Holm p = 1.000.
-- **base (own prompt) → + GRPO**: **+25.0 points** (95% interval -24.7 to +46.2, paired bootstrap); sign-flip p = 1.000, after Holm p = 1.000.
-"""  # noqa: E501
-
-
-# name: (right before, right after, prompt before, verdict)
-SPOKEN = {
-    "clear gain": (range(5), range(30), "chat", "improved"),
-    "clear gain, other prompt": (range(5), range(30), "own", "higher, each in its own prompt"),
-    "clear loss": (range(30), range(5), "chat", "worse"),
-    "clear loss, other prompt": (range(30), range(5), "own", "lower, each in its own prompt"),
-    "small gain": (range(10), range(12), "chat", "no clear difference"),
-    "small loss": (range(12), range(10), "own", "no clear difference"),
-    "nothing changed": (range(12), range(12), "chat", "no clear difference"),
-}
-
-
-@pytest.mark.parametrize(("before", "after", "prompt", "verdict"), SPOKEN.values(), ids=SPOKEN)
-def test_improved_is_printed_only_where_it_is_shown(run, before, after, prompt, verdict):
-    for part, right in (("base", before), ("sft", after)):
-        style = prompt if part == "base" else "chat"
-        write_samples(run, part, [sample(n, correct_flexible=n in right, prompt_sha256=style) for n in range(N)])
-    line = next(line for line in report.results_markdown(run).splitlines() if line.startswith("- **base"))
-    assert f"→ + SFT**: {verdict}, **" in line, line
-
-
-def test_gain_table(run):
-    table = report.gain_table(run)
-    assert list(table) == ["cause", "base (own prompt) → + SFT", "+ SFT → + GRPO"]
-    assert list(table["cause"]) == ["format/extraction", "truncation", "arithmetic", "grounding", "other", "all"]
-    # From base to SFT 12 to 27 are gained and 0 to 3 lost; a wrong sample has false arithmetic where 3 divides its number.
-    assert list(table.iloc[:, 1]) == [
-        "+0.0 (0 gained, 0 lost)",
-        "+0.0 (0 gained, 0 lost)",
-        "+10.0 (6 gained, 2 lost)",
-        "+0.0 (0 gained, 0 lost)",
-        "+20.0 (10 gained, 2 lost)",
-        "+30.0",
-    ]
-    assert table.iloc[5, 2] == "+5.0"
+def test_what_a_larger_budget_gives_is_said(full_run):
+    told = "base (own prompt) was often cut off; with 512 tokens its flexible accuracy is 37.5%, and 0.0% are cut off."
+    assert told in report.results_markdown(full_run)
 
 
 def test_outcomes_table(run):
     table = tables.outcomes_table(run).set_index("outcome")
     assert list(table.index) == list(summary.OUTCOMES)
     assert list(table) == ["base (own prompt)", "+ SFT", "+ GRPO"]
-    assert table.loc["right and clean", "+ SFT"] == "60.0%"
-    assert table.loc["truncated", "+ SFT"] == "2.5%"
+    assert table.loc["right and clean", "+ SFT"] == "55.0%"
+    assert table.loc["truncated", "+ SFT"] == "5.0%"
     assert math.isclose(sum(float(cell.rstrip("%")) for cell in table["+ SFT"]), 100)
-
-
-def test_audit_table(run):
-    table = report.audit_table(run).set_index("checkpoint")
-    low, high = (f"{100 * end:.1f}" for end in wilson_interval(6, N))
-    assert dict(table.loc["+ SFT"]) == {
-        "with a claim to check": "100.0%",
-        "H1 false arithmetic": f"15.0% ({low}–{high})",
-        "false per 100 claims": "7.50",  # 6 of 80
-        "false per 100 tokens": f"{100 * 6 / 1180:.2f}",
-        "H2 ungrounded number": "0.0%",
-        "H3 answer not in trace": "0.0%",
-        "H4 several answers": "0.0%",
-        "H6 loop or cut off": "0.0%",
-    }
 
 
 def test_audit_markdown_quotes_what_the_audit_was_measured_to_find(run):
     bare = report.audit_markdown(run)
     assert bare.startswith("| checkpoint | ") and bare.endswith("skips what it cannot read.*\n")
     figures = {
-        "H1": {"traces": 150, "arithmetic": 115, "found": 114, "exact": 113, "flags": 185, "unconfirmed": 1},
+        "H1": {"arithmetic": 115, "found": 114, "flags": 185, "unconfirmed": 1},
         "H2": {"cases": 2000, "found": 1700, "false_flags": 0.0193},
-        "gold": {"traces": 8792, "with a claim": 8657, "H1": 31},
-        "traces_per_second": 2500,
     }
     (run.parent / "audit.json").write_text(json.dumps(figures))
-    assert tables.audit_note(run.parent) == (
-        f"{tables.BLIND} On labelled traces of other models H1 found 114 of 115 with false arithmetic, and 184 of its 185 flags "
-        "hold by an independent evaluation. H2 found 85.0% of 2,000 planted numbers, and flagged 1.9% of GSM8K's own solutions."
+    assert report.audit_markdown(run) == bare.removesuffix("*\n") + (
+        " On labelled traces of other models H1 found 114 of 115 with false arithmetic, and 184 of its 185 flags hold by an "
+        "independent evaluation. H2 found 85.0% of 2,000 planted numbers, and flagged 1.9% of GSM8K's own solutions.*\n"
     )
-    assert report.audit_markdown(run) == bare.replace(tables.BLIND, tables.audit_note(run.parent))
 
 
 def test_twins_markdown(full_run):
     lines = report.twins_markdown(full_run).splitlines()
     assert lines[0] == "| checkpoint | unanswerable problems | refused | answered all the same | answerable ones refused |"
-    assert [line.split(" |")[0] for line in lines[2:5]] == ["| base (own prompt)", "| + SFT", "| + GRPO"]
-    low, high = (f"{100 * end:.1f}" for end in wilson_interval(15, 20))
-    assert f"| 20 | 75.0% ({low}–{high}) | 25.0% (" in lines[3] and lines[3].endswith("| 0.0% |")
-    assert lines[6].startswith("- **base (own prompt) → + SFT**: refusals higher, each in its own prompt, **+75.0 points** (95% ")
-    assert lines[7].startswith("- **+ SFT → + GRPO**: refusals reduced, **-35.0 points** (95% interval ")
-    assert "; 0 newly refused, 7 no longer; exact McNemar p = 0.016, after Holm p = 0.016." in lines[7]
+    assert lines[6].startswith("- **base (own prompt) → + SFT**: refusals higher, each in its own prompt, **+31.6 points** (95% ")
+    assert lines[7].startswith("- **+ SFT → + GRPO**: refusals no clear difference, **-15.8 points** (95% interval ")
+    assert "; 0 newly refused, 3 no longer; exact McNemar p = 0.250, after Holm p = " in lines[7]
     assert len(lines) == 9
 
 
 def test_twins_markdown_without_twins(run):
     assert report.twins_markdown(run) == "No unanswerable problems were measured.\n"
-    write_samples(run, "twins-grpo", [twin(0, "grpo", True)])
+    write_samples(run, "twins-grpo", [twin(0, None)])
     assert report.twins_markdown(run).count("\n") == 3  # a table of one row, and nothing to compare
 
 
@@ -650,11 +394,6 @@ PLANNED = {
         "Planned before anything was trained: 2,000 problems, greedy, 1,024 tokens. So many problems can show a difference of "
         "2.8 points or more (80% power, if the verdict on 20% changes).",
     ),
-    "after training": (
-        {"frozen_before_training": False},
-        "Planned **only after training had begun**: 2,000 problems, greedy, 1,024 tokens. So many problems can show a difference "
-        "of 2.8 points or more (80% power, if the verdict on 20% changes).",
-    ),
     "too few problems": (
         {"items": 8, "smallest_difference": 0.5},
         "Planned before anything was trained: 8 problems, greedy, 1,024 tokens. So few problems cannot show any difference (80% "
@@ -670,12 +409,6 @@ PLANNED = {
 @pytest.mark.parametrize(("changes", "sentences"), PLANNED.values(), ids=PLANNED)
 def test_plan_sentence(changes, sentences):
     assert report.plan_sentence(PLAN | changes) == sentences
-
-
-def test_every_markdown_table_has_as_many_cells_in_every_line(full_run):
-    text = report.results_markdown(full_run) + report.audit_markdown(full_run) + report.twins_markdown(full_run)
-    for first, second in pairwise(text.splitlines()):
-        assert not (first.startswith("|") and second.startswith("|")) or first.count("|") == second.count("|"), (first, second)
 
 
 # --- README ------------------------------------------------------------------
@@ -697,7 +430,6 @@ def test_update_readme_changes_its_block_alone_and_settles(tmp_path):
 # name: (text, words of the message)
 BAD_READMES = {
     "no start": ("<!-- results:end -->", "results:start --> is missing"),
-    "no end": ("<!-- results:start -->", "results:end --> is missing"),
     "twice": ("<!-- results:start --><!-- results:start --><!-- results:end -->", "more than once"),
     "wrong order": ("<!-- results:end --><!-- results:start -->", "stands before"),
 }

@@ -8,10 +8,8 @@ from datasets import Dataset
 
 import grpo_math
 from grpo_lab.recipes import Recipe
+from grpo_lab.records import DISCORDANT, PLAN
 from grpo_math.stats import minimum_detectable_effect
-
-DISCORDANT = 0.2  # the share of problems on which two checkpoints are taken to differ
-FILE = "eval_plan.json"
 
 
 def freeze_plan(run: Path, recipe: Recipe, rows: Dataset) -> dict:
@@ -21,7 +19,7 @@ def freeze_plan(run: Path, recipe: Recipe, rows: Dataset) -> dict:
     ValueError says which part differs now, or that the file was changed by hand.
     """
     # 1. What this recipe plans.
-    path, evaluation, n = run / FILE, recipe.evaluation, len(rows)
+    path, evaluation, n = run / PLAN, recipe.evaluation, len(rows)
     plan = {
         "items": n,
         "items_sha256": short_hash("".join(rows["id"]).encode()),
@@ -46,10 +44,10 @@ def freeze_plan(run: Path, recipe: Recipe, rows: Dataset) -> dict:
 
     # 3. Every later one is compared with it.
     frozen = json.loads(path.read_text())
-    anew = f"or delete results/{run.name}/{FILE} to plan anew, which the report will say."
+    anew = f"or delete results/{run.name}/{PLAN} to plan anew, which the report will say."
     if frozen.get("sha256") != _digest({key: value for key, value in frozen.items() if key != "sha256"}):
         raise ValueError(
-            f"The evaluation plan of run {run.name!r} was changed by hand: restore results/{run.name}/{FILE}, {anew}"
+            f"The evaluation plan of run {run.name!r} was changed by hand: restore results/{run.name}/{PLAN}, {anew}"
         )
     changed = [key for key in plan if plan[key] != frozen.get(key)]
     if changed:

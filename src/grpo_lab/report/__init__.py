@@ -2,9 +2,7 @@
 
 In the order of their work: `summary` turns one checkpoint's samples (see `records`) into numbers, `comparisons` sets two side by
 side, `tables` says it in words, `seeds` joins several runs; `card` makes the model card, `marks` the false claims in a
-completion.
-
-Here stands what the notebooks and scripts call.
+completion. Here stands what the notebooks and scripts call.
 """
 
 from grpo_lab.records import CHECKPOINTS, checkpoints_of, has_part, label_of, samples_of
@@ -15,7 +13,6 @@ from grpo_lab.report.strata import contamination_sentences, strata_markdown
 from grpo_lab.report.summary import summarise_checkpoint, summarise_sampled
 from grpo_lab.report.tables import (
     audit_markdown,
-    audit_table,
     gain_table,
     markdown_table,
     plan_sentence,
@@ -28,7 +25,6 @@ from grpo_lab.report.tables import (
 __all__ = [
     "CHECKPOINTS",
     "audit_markdown",
-    "audit_table",
     "changed_samples",
     "checkpoints_of",
     "contamination_sentences",

@@ -2,49 +2,28 @@
 
 from collections.abc import Iterator
 from html import escape
-from typing import NamedTuple
 
 from grpo_math.audit import Claim, Operand, audit, number_text
-
-
-class Mark(NamedTuple):
-    """A marked part of a text: `title` says why; `loose` where only a number from nowhere stands in it, and no false claim."""
-
-    text: str
-    title: str
-    loose: bool
-
-
-def marked_pieces(text: str, problem: str = "") -> list[str | Mark]:
-    """`text` cut into plain and marked parts, in order; with the `problem`, numbers that come from nowhere are marked as well.
-
-    >>> marked_pieces("39 + 47 = 76.")
-    [Mark(text='39 + 47 = 76', title='false: it is 86', loose=False), '.']
-    """
-    pieces, at = [], 0
-    for start, end, found in _spans(text, problem):
-        title = _in_words(found[0]) if len(found) == 1 else "; ".join(f"{item.text} {_in_words(item)}" for item in found)
-        pieces += [text[at:start], Mark(text[start:end], title, not any(isinstance(item, Claim) for item in found))]
-        at = end
-    return [piece for piece in (*pieces, text[at:]) if piece]
 
 
 def marked_html(text: str, problem: str = "") -> str:
     """`text` escaped, each false claim in a <mark> whose title says what it really comes to.
 
-    With the `problem`, numbers that come from nowhere are marked as well, in a <mark class="loose">.
+    With the `problem`, numbers that come from nowhere are marked as well.
 
     >>> marked_html("39 + 47 = 76.")
     '<mark title="false: it is 86">39 + 47 = 76</mark>.'
     """
-    return "".join(map(_piece_html, marked_pieces(text, problem)))
-
-
-def _piece_html(piece: str | Mark) -> str:
-    if isinstance(piece, str):
-        return escape(piece)
-    loose = ' class="loose"' if piece.loose else ""
-    return f'<mark{loose} title="{escape(piece.title)}">{escape(piece.text)}</mark>'
+    pieces, at = [], 0
+    for start, end, found in _spans(text, problem):
+        reasons = []
+        for item in found:
+            false = isinstance(item, Claim)
+            reason = f"false: it is {number_text(item.exact)}" if false else "neither in the problem nor an earlier result"
+            reasons.append(reason if len(found) == 1 else f"{item.text} {reason}")
+        pieces.append(f'{escape(text[at:start])}<mark title="{escape("; ".join(reasons))}">{escape(text[start:end])}</mark>')
+        at = end
+    return "".join(pieces) + escape(text[at:])
 
 
 def marked_text(text: str) -> str:
@@ -75,9 +54,3 @@ def _spans(text: str, problem: str = "") -> Iterator[tuple[int, int, list[Claim 
         end = max(end, item.end)
     if here:
         yield here[0].start, end, here
-
-
-def _in_words(item: Claim | Operand) -> str:
-    if isinstance(item, Claim):
-        return f"false: it is {number_text(item.exact)}"
-    return "neither in the problem nor an earlier result"

@@ -35,11 +35,13 @@ def strata_table(run_dir: Path | str, prefix: str = "") -> pd.DataFrame:
 
 
 def strata_markdown(run_dir: Path | str) -> str:
-    """The table of the test set and, where they were measured, that of the problems unlike those of training."""
+    """The table of the test set, that of the problems unlike those of training where they were measured, and what is shared."""
     parts = [markdown_table(strata_table(run_dir))]
     if has_part(run_dir, f"transfer-{checkpoints_of(run_dir)[0]}"):
         parts.append("Unlike anything that was trained on, the base's corpus included:")
         parts.append(markdown_table(strata_table(run_dir, "transfer-")))
+    shared = contamination_sentences(run_dir)
+    parts += [*shared[:1], "\n".join(shared[1:])] if shared else []
     return "\n\n".join(parts) + "\n"
 
 
