@@ -1,7 +1,7 @@
 """Run the three notebooks in order, as `make run` does: `python scripts/run_notebooks.py --run my-run`.
 
 Executed copies go to `results/<run>/notebooks/`. With `--keep` their outputs are also cleaned and written back to `notebooks/`
-(what a reader on GitHub sees), and the README's table is made anew.
+(what a reader on GitHub sees), and the tables of the README and of docs/results.md are made anew.
 """
 
 import argparse
@@ -14,11 +14,10 @@ from pathlib import Path
 import nbformat
 import papermill
 from nbformat import NotebookNode
-from readme import update_readme
+from pages import run_blocks, write_blocks
 
 from grpo_lab import report, runs
 from grpo_lab.recipes import get_recipe
-from grpo_lab.tiny.ways import ways_markdown
 
 NAMES = ("01_SFT_pre-tuning", "02_GRPO_reasoning_tuning", "03_Inference_and_Evaluation")
 
@@ -59,11 +58,7 @@ def run_notebooks(run_name: str, recipe: str, seed: int, keep: bool) -> None:
     execute(NAMES, run, {"RECIPE": recipe, "RUN": run_name, "SEED": seed}, keep)
     _print_summary(run, time.time() - started)
     if keep:
-        samples = {name: report.samples_of(run, name) for name in report.CHECKPOINTS}
-        readme = runs.project_root() / "README.md"
-        update_readme(readme, "results", report.results_markdown(run))
-        update_readme(readme, "audit", report.audit_markdown(run))
-        update_readme(readme, "ways", ways_markdown(samples))
+        write_blocks(runs.project_root(), run_blocks(run))
 
 
 def execute(names: Sequence[str], run: Path, parameters: dict, keep: bool = False) -> None:
@@ -102,7 +97,7 @@ def main() -> None:
     parser.add_argument("--run", default="my-run", help="the folder under results/ (default: my-run)")
     parser.add_argument("--recipe", default="tiny")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--keep", action="store_true", help="write the cleaned outputs back to notebooks/ and the README")
+    parser.add_argument("--keep", action="store_true", help="write the outputs to notebooks/ and the tables to README and docs/")
     arguments = parser.parse_args()
     try:
         run_notebooks(arguments.run, arguments.recipe, arguments.seed, arguments.keep)

@@ -1,12 +1,12 @@
 """Train and measure several seeds through the notebooks, and controls beside them, as `make seeds` does.
 
 One training seed compares checkpoints; a claim about a method needs several. Odd seeds begin with a second base, which is
-pretrained first where it is missing. The controls of a seed begin with the same base and never see GRPO: SFT that is told the best
-way of working, and SFT on more of the same examples for as long as SFT and GRPO take together.
+pretrained first where it is missing. The controls of a seed begin with the same base and never see GRPO: SFT that is told the
+best way of working, and SFT on more of the same examples for as long as SFT and GRPO take together.
 
-Writes to `results/tiny-seeds/`: `items.csv`, what is measured, and for each seed `seed-<n>.json`, its verdicts as texts of 0 and 1
-in the order of the items, with the recipe's hash and the commit. What is there is not made again, and a file of another recipe
-stops the campaign, so it may be cut at any point and goes on.
+Writes to `results/tiny-seeds/`: `items.csv`, what is measured, and for each seed `seed-<n>.json`, its verdicts as texts of 0
+and 1 in the order of the items, with the recipe's hash and the commit. What is there is not made again, and a file of another
+recipe stops the campaign, so it may be cut at any point and goes on.
 """
 
 import argparse
@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from pages import write_blocks
 from pretrain_tiny import Pretraining, pretrain
-from readme import update_readme
 from run_notebooks import NAMES, execute
 
 from grpo_lab import data, records, report, runs
@@ -146,10 +146,9 @@ def main() -> None:
     for number, seed in enumerate(arguments.seeds, start=1):
         print(f"\n=== seed {seed} ({number} of {len(arguments.seeds)}) ===", flush=True)
         measure_seed(seed)
-    folder, readme = runs.open_run(FOLDER), runs.project_root() / "README.md"
-    for marker, table in report.seeds_tables(folder).items():
-        update_readme(readme, marker, table)
-        print(table)
+    tables = report.seeds_tables(runs.open_run(FOLDER))
+    write_blocks(runs.project_root(), tables)
+    print(*tables.values(), sep="\n")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_run import N, sample, samples, write_everything, write_run, write_samples
-from readme import readme_block, update_readme
+from pages import read_block, write_block
 
 from grpo_lab import report
 from grpo_lab.report import comparisons, summary, tables
@@ -322,6 +322,15 @@ def test_an_empty_answer_section_is_no_answer():
 # --- Tables: see also test_card, which computes every number again -----------
 
 
+def test_the_short_table_fits_80_columns(full_run):
+    head, _, *rows = report.short_results_markdown(full_run).splitlines()
+    assert head == "| 40 problems | solved | false sums | tokens |"
+    low, high = (f"{100 * end:.1f}" for end in wilson_interval(24, N))
+    assert rows[1].startswith(f"| + SFT | 60.0% ({low}–{high}) | 15.0% (") and rows[1].endswith(" | 30 |")
+    assert [row.split(" | ")[0] for row in rows] == ["| base", "| + SFT", "| + GRPO"]
+    assert max(map(len, rows)) <= 80
+
+
 def test_a_checkpoint_without_several_samples_has_dashes(full_run):
     table = report.results_table(full_run)
     assert list(table["checkpoint"]) == ["base (own prompt)", "base (same prompt)", "+ SFT", "+ GRPO"]
@@ -411,36 +420,36 @@ def test_plan_sentence(changes, sentences):
     assert report.plan_sentence(PLAN | changes) == sentences
 
 
-# --- README ------------------------------------------------------------------
+# --- Pages ------------------------------------------------------------------
 
 
-def test_update_readme_changes_its_block_alone_and_settles(tmp_path):
+def test_writing_a_block_changes_its_block_alone_and_settles(tmp_path):
     path = tmp_path / "README.md"
     path.write_text("# é\n<!-- other:start -->\nkeep\n<!-- other:end -->\n<!-- results:start --><!-- results:end -->\nend\n")
-    update_readme(path, "results", "| a |\n| \\1 |\n")
+    write_block(path, "results", "| a |\n| \\1 |\n")
     once = path.read_text()
     assert once == (
         "# é\n<!-- other:start -->\nkeep\n<!-- other:end -->\n<!-- results:start -->\n| a |\n| \\1 |\n<!-- results:end -->\nend\n"
     )
-    assert readme_block(path, "results") == "| a |\n| \\1 |"
-    update_readme(path, "results", readme_block(path, "results"))
+    assert read_block(path, "results") == "| a |\n| \\1 |"
+    write_block(path, "results", read_block(path, "results"))
     assert path.read_text() == once
 
 
 # name: (text, words of the message)
-BAD_READMES = {
+BAD_PAGES = {
     "no start": ("<!-- results:end -->", "results:start --> is missing"),
     "twice": ("<!-- results:start --><!-- results:start --><!-- results:end -->", "more than once"),
     "wrong order": ("<!-- results:end --><!-- results:start -->", "stands before"),
 }
 
 
-@pytest.mark.parametrize(("text", "words"), BAD_READMES.values(), ids=BAD_READMES)
-def test_readme_without_its_marks_is_left_alone(tmp_path, text, words):
+@pytest.mark.parametrize(("text", "words"), BAD_PAGES.values(), ids=BAD_PAGES)
+def test_a_page_without_its_marks_is_left_alone(tmp_path, text, words):
     path = tmp_path / "README.md"
     path.write_text(text)
     with pytest.raises(ValueError, match=words):
-        update_readme(path, "results", "new")
+        write_block(path, "results", "new")
     with pytest.raises(ValueError, match=words):
-        readme_block(path, "results")
+        read_block(path, "results")
     assert path.read_text() == text

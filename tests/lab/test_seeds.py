@@ -163,4 +163,5 @@ def test_a_gain_is_compared_within_the_same_kind_of_problem(tmp_path):
     (tmp_path / "contamination_sft.json").write_text(json.dumps(found))
     first, _, last = report.contamination_sentences(tmp_path)
     assert first.startswith("5 problems of 8 share wording") and first.endswith("none of them word for word.")
-    assert last.startswith("- **+ SFT → + GRPO**: +80.0 points on these, +66.7 on the others; within the same source and stratum +0.0 ")
+    assert last.startswith("- **+ SFT → + GRPO**: +80.0 points on these, +66.7 on the others; ")
+    assert "; within the same source and stratum +0.0 " in last

@@ -7,7 +7,7 @@ from pathlib import Path
 import papermill
 import pytest
 import run_notebooks as execute
-from readme import readme_block
+from pages import PAGES, read_block
 
 from grpo_lab import report, runs
 
@@ -21,7 +21,9 @@ def clone(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("clone")
     for name in ("data", "notebooks"):
         shutil.copytree(ROOT / name, folder / name)
-    (folder / "README.md").write_text("".join(f"<!-- {m}:start -->\n<!-- {m}:end -->\n" for m in ("results", "audit", "ways")))
+    for page, markers in PAGES.items():
+        (folder / page).parent.mkdir(exist_ok=True)
+        (folder / page).write_text("".join(f"<!-- {m}:start -->\n<!-- {m}:end -->\n" for m in markers))
     return folder
 
 
@@ -46,7 +48,8 @@ def test_make_run_learns(clone, monkeypatch):
     accuracy = {name: values["accuracy_flexible"] for name, values in summary.items()}
     assert accuracy["base"] + 0.05 <= accuracy["sft"] and accuracy["sft"] + 0.07 <= accuracy["grpo"], accuracy
     assert summary["grpo"]["format_rate"] >= 0.99
-    assert readme_block(clone / "README.md", "results") == report.results_markdown(run).strip()
+    assert read_block(clone / "README.md", "results") == report.short_results_markdown(run).strip()
+    assert read_block(clone / "docs/results.md", "results-full") == report.results_markdown(run).strip()
     for name in ("sft", "grpo", "accuracy", "outcomes", "gain"):
         assert (run / "figures" / f"{name}.png").stat().st_size > 10_000
 

@@ -19,6 +19,7 @@ from grpo_lab.report.tables import (
     results_markdown,
     results_table,
     save_summary,
+    short_results_markdown,
     twins_markdown,
 )
 
@@ -38,6 +39,7 @@ __all__ = [
     "samples_of",
     "save_summary",
     "seeds_tables",
+    "short_results_markdown",
     "strata_markdown",
     "summarise_checkpoint",
     "summarise_sampled",

@@ -136,6 +136,6 @@ def _parts(name: str) -> tuple[str, ...]:
 
 
 def seeds_tables(folder: Path | str) -> dict[str, str]:
-    """The three tables as GitHub Markdown, by the names of their blocks in the README."""
+    """The three tables as GitHub Markdown, by the names of their blocks in docs/results.md."""
     tables = {"seeds": seeds_table, "strata": strata_table, "controls": controls_table}
     return {name: markdown_table(table(folder)) + "\n" for name, table in tables.items()}

@@ -58,8 +58,8 @@ def contamination_sentences(run_dir: Path | str) -> list[str]:
     samples = {name: samples_of(run_dir, name) for name in names}
     exact = max(found["measures"]["exact duplicate"] for found in saved)
     sentences = [
-        f"{counted(len(flagged), 'problem')} of {len(samples[names[0]]):,} share wording with training beyond chance (13 words in a "
-        f"row, or a story pattern with other names and numbers); {exact or 'none'} of them word for word."
+        f"{counted(len(flagged), 'problem')} of {len(samples[names[0]]):,} share wording with training beyond chance (13 words "
+        f"in a row, or a story pattern with other names and numbers); {exact or 'none'} of them word for word."
     ]
     for before, after in pairwise(names):
         pairs = list(zip(samples[before], samples[after], strict=True))

@@ -10,6 +10,8 @@ from grpo_lab.records import DISCORDANT, PLAN, checkpoints_of, has_part, label_o
 from grpo_lab.report.comparisons import Comparison, best_samples, compare_checkpoints, decompose, has_false_claim
 from grpo_lab.report.summary import EXTRACTIONS, OUTCOMES, outcomes, summarise, summarise_checkpoint
 
+SHORT_LABELS = {"base": "base", "sft": "+ SFT", "grpo": "+ GRPO"}
+
 
 def percent(share: float) -> str:
     """0.123 -> 12.3%"""
@@ -77,6 +79,20 @@ def results_table(run_dir: Path | str) -> pd.DataFrame:
             }
         rows.append(row)
     return pd.DataFrame(rows).fillna("–")
+
+
+def short_results_markdown(run_dir: Path | str) -> str:
+    """The README's table: solved (flexible), completions with a false sum, both with Wilson 95 % intervals, and mean tokens.
+
+    Raises as `read_samples`.
+    """
+    rows = []
+    for name in checkpoints_of(run_dir):
+        s = summarise(samples_of(run_dir, name))
+        solved = with_range(s["accuracy_flexible"], s["low_flexible"], s["high_flexible"])
+        row = {f"{s['n']:,} problems": SHORT_LABELS[name], "solved": solved}
+        rows.append(row | {"false sums": with_interval(s, "false_claim_rate"), "tokens": f"{s['mean_tokens']:.0f}"})
+    return markdown_table(pd.DataFrame(rows)) + "\n"
 
 
 def results_markdown(run_dir: Path | str) -> str:

@@ -134,8 +134,9 @@ def matched_difference(
     """How much larger the mean change of the marked items is than that of the others in the same cell: (difference, low, high).
 
     changes: (n,), such as after less before; cells: (n,), what items are matched by. The mean of the cells' differences, weighed
-    by a * b / (a + b) for a marked and b other items, is the coefficient of the mark in a least-squares regression with a level for
-    each cell; the interval is normal, with a variance for each side of a cell. None where no cell has two items of both kinds.
+    by a * b / (a + b) for a marked and b other items, is the coefficient of the mark in a least-squares regression with a level
+    for each cell; the interval is normal, with a variance for each side of a cell. None where no cell has two items of both
+    kinds.
     """
     check_confidence(confidence)
     sides: dict[Hashable, tuple[list[float], list[float]]] = {}
