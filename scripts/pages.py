@@ -1,6 +1,7 @@
 """Blocks of the README and of docs/ that are made from files, between two marks. PAGES says which stands where."""
 
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 
 from grpo_lab import report
@@ -17,11 +18,23 @@ def run_blocks(run: Path | str) -> dict[str, str]:
     samples = {name: report.samples_of(run, name) for name in report.CHECKPOINTS}
     return {
         "results": report.short_results_markdown(run),
-        "results-full": report.results_markdown(run),
-        "audit": report.audit_markdown(run),
+        "results-full": turn_wide_table(report.results_markdown(run)),
+        "audit": turn_wide_table(report.audit_markdown(run)),
         "ways": ways_markdown(samples),
         "twins": report.twins_markdown(run),
     }
+
+
+def turn_wide_table(markdown: str, columns: int = 6) -> str:
+    """The Markdown with its first table turned on its side, where it has more columns than a page on GitHub has room for."""
+    lines = markdown.splitlines()
+    table = [line.strip("| ").split(" | ") for line in takewhile(lambda line: line.startswith("|"), lines)]
+    if not table or len(table[0]) <= columns:
+        return markdown
+    head, _, *rows = table
+    turned = [[name, *cells] for name, *cells in zip(head, *rows, strict=True)]
+    turned.insert(1, [":--"] + ["--:"] * len(rows))
+    return "\n".join(["| " + " | ".join(cells) + " |" for cells in turned] + lines[len(table) :]) + "\n"
 
 
 def page_of(root: Path, marker: str) -> Path:
