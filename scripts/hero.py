@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from grpo_lab import records, report, runs
-from grpo_lab.report.marks import Mark, marked_pieces
+from grpo_math.audit import audit
 
 LONGEST = 130  # characters of a question and of each completion that the picture has room for
 NAMES = {"base": "base", "sft": "+ SFT", "grpo": "+ GRPO"}
@@ -62,11 +62,13 @@ def choose_problem(base: Sequence[dict], sft: Sequence[dict], grpo: Sequence[dic
 
 def split_words(completion: str) -> list[Word]:
     """The completion's words and tags in order; together they are its text."""
-    words = []
-    for piece in marked_pieces(completion):
-        text, kind = (piece.text, "false") if isinstance(piece, Mark) else (piece, "text")
-        parts = re.findall(r"<[^<>]*>\s*|[^\s<]+\s*|\s+|<", text)
-        words += [Word(part, "tag" if part.startswith("<") else kind) for part in parts]
+    words, at = [], 0
+    false = sorted((claim.start, claim.end) for claim in audit(completion).claims if not claim.true)
+    for start, end in [*false, (len(completion), len(completion))]:
+        for text, kind in ((completion[at:start], "text"), (completion[max(at, start) : end], "false")):
+            parts = re.findall(r"<[^<>]*>\s*|[^\s<]+\s*|\s+|<", text)
+            words += [Word(part, "tag" if part.startswith("<") else kind) for part in parts]
+        at = max(at, end)
     return words
 
 
@@ -162,8 +164,9 @@ def _draw_line(axes: Axes, y: float, line: Sequence[Word], letter: float, look: 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Draw the README's picture from a run's files.")
     parser.add_argument("--run", default="tiny", help="the folder under results/ (default: tiny)")
-    run = runs.project_root() / "results" / parser.parse_args().run
+    name = parser.parse_args().run
     try:
+        run = runs.project_root() / "results" / name
         for dark, look in LOOKS.items():
             for narrow in (False, True):
                 draw(run, look, narrow).savefig(run / "figures" / f"hero{'-narrow' * narrow}{dark}.png")

@@ -35,6 +35,8 @@ def test_words_keep_the_text_and_false_sums_are_marked():
     words = hero.split_words(text)
     assert "".join(word.text for word in words) == text
     assert "".join(word.text for word in words if word.kind == "false") == "39 + 47 = 76"
+    chain = "2 + 3 = 6 = 7."
+    assert "".join(word.text for word in hero.split_words(chain)) == chain
     lines = ["".join(word.text for word in line).rstrip() for line in hero.wrap(words, 20)]
     assert lines == ["39 + 47 = 76.", "76 - 6 = 70.", "<end_working_out>", "<SOLUTION>70", "</SOLUTION>"]
 
