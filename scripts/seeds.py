@@ -27,7 +27,7 @@ FOLDER = "tiny-seeds"
 BASES = ("data/tiny-base", "results/tiny-base-1")  # of even and of odd seeds
 SETS = {"test": "", "twins": "twins-", "transfer": "transfer-"}  # what is measured, and how the files of samples begin
 # SFT that is told: the same number of examples, all in the way that GRPO has to find.
-TOLD = replace(TINY.sft, ways=(("place_by_place", 1),))
+TOLD = replace(TINY.sft, ways=("place_by_place",))
 # SFT for as long as SFT and GRPO take together on two quiet cores.
 LONGER = replace(TINY.sft, examples=24_000)
 CONTROLS = {"told": TOLD, "longer": LONGER}

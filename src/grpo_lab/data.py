@@ -116,10 +116,9 @@ def load_sft_examples(recipe: Recipe, seed: int, tokenizer: Any = None) -> Datas
     if stage.source:
         examples, report = load_examples(replace(stage.source, limit=stage.examples), fmt, tokenizer, recipe.max_length)
         return _described(examples, report.markdown())
-    ways = [way for way, parts in stage.ways for _ in range(parts)]
     rows = []
     for i, (problem, row) in enumerate(_draw_with_twins(recipe, "sft", stage.examples, seed, stage.unanswerable)):
-        worked = WAYS[ways[i % len(ways)]](problem), str(problem.answer)
+        worked = WAYS[stage.ways[i % len(stage.ways)]](problem), str(problem.answer)
         reasoning, answer = REFUSAL if row["answer"] == UNANSWERABLE else worked
         rows.append(row | {"completion": assistant_turn(fmt, reasoning, answer)})
     return _described(rows, f"{len(rows):,} worked examples of the tiny world{_twins_among(rows)}.")

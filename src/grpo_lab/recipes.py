@@ -48,7 +48,7 @@ class Sft:
 
     source: None for the project's own examples (the curated ones for priming, the tiny world's for SFT). unanswerable: the share
     of the tiny world's examples that lack a needed quantity and say so (see `grpo_math.unanswerable`). ways: how the others are
-    worked, in parts of their sum, by names in `tiny.corpus.WAYS`; which of them pays is left for GRPO to find out.
+    worked, in turn, by names in `tiny.corpus.WAYS`; which of them pays is left for GRPO to find out.
     """
 
     examples: int
@@ -59,7 +59,7 @@ class Sft:
     micro_batch: int | None = None
     source: Source | None = None
     unanswerable: float = 0.0
-    ways: tuple[tuple[str, int], ...] = (("in_one_go", 2), ("step_by_step", 5), ("place_by_place", 3))
+    ways: tuple[str, ...] = 2 * ("in_one_go",) + 5 * ("step_by_step",) + 3 * ("place_by_place",)
 
 
 @dataclass(frozen=True)

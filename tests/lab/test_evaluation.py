@@ -62,7 +62,7 @@ def test_samples_are_complete_and_in_the_order_of_the_rows(draw, tmp_path):
     generator = FakeGenerator()
     samples = draw(generator)
     assert [sample["id"] for sample in samples] == [f"q{i}" for i in range(10)]
-    assert set(samples[0]) == {*FIELDS, "marks"}
+    assert set(samples[0]) == {*FIELDS, "marks", "source", "stratum"}
     assert read_samples(tmp_path / "samples" / "sft.jsonl") == samples
     lengths = [len(prompt) for prompts, _, _ in generator.calls for prompt in prompts]
     assert lengths == sorted(lengths) and [len(prompts) for prompts, _, _ in generator.calls] == [4, 4, 2]
