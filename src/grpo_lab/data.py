@@ -81,10 +81,10 @@ def load_twins(recipe: Recipe) -> Dataset | None:
 
 
 def load_transfer(recipe: Recipe) -> Dataset | None:
-    """Problems of the tiny world unlike those that anything trained on, the base included; `stratum` says in which way.
+    """Problems of the tiny world unlike those that SFT and GRPO train on; `stratum` says in which way.
 
-    The question before the story (the first test problems, told so); twice the largest number; one and two steps more than
-    the most; stories of unseen families. None where the recipe measures none.
+    The question before the story (the first test problems, told so); one and two steps more than the most; stories of unseen
+    families: of these the base has read nothing either. And twice the largest number, of which it has read the lower part. None where the recipe measures none.
     """
     count = recipe.evaluation.transfer
     if not count:
@@ -101,7 +101,7 @@ def load_transfer(recipe: Recipe) -> Dataset | None:
         for problem in islice(generate("test", 0, difficulty), count):
             named = f"{kind}: {problem.family}" if difficulty.unseen else kind
             rows.append(_row(problem) | {"id": f"{problem.id}-{kind.replace(' ', '-')}", "stratum": named})
-    return _described(Dataset.from_list(rows), f"{len(rows):,} problems unlike those that anything trained on.")
+    return _described(Dataset.from_list(rows), f"{len(rows):,} problems unlike those that SFT and GRPO train on.")
 
 
 def load_sft_examples(recipe: Recipe, seed: int, tokenizer: Any = None) -> Dataset | None:

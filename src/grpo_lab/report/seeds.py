@@ -87,7 +87,7 @@ def seeds_table(folder: Path | str) -> pd.DataFrame:
 
 
 def strata_table(folder: Path | str) -> pd.DataFrame:
-    """Accuracy by stratum, means over seeds: the test set, then the problems unlike those that anything trained on."""
+    """Accuracy by stratum, means over seeds: the test set, then the problems unlike those that SFT and GRPO train on."""
     items, seeds = read_seeds(folder)
     rows = []
     for kind in ("test", "transfer"):

@@ -1,4 +1,4 @@
-"""Where in the test set a gain lies: by stratum (number of steps), and on problems unlike those that anything trained on."""
+"""Where in the test set a gain lies: by stratum (number of steps), and on problems unlike those that SFT and GRPO train on."""
 
 import json
 from itertools import pairwise
@@ -38,7 +38,7 @@ def strata_markdown(run_dir: Path | str) -> str:
     """The table of the test set, that of the problems unlike those of training where they were measured, and what is shared."""
     parts = [markdown_table(strata_table(run_dir))]
     if has_part(run_dir, f"transfer-{checkpoints_of(run_dir)[0]}"):
-        parts.append("Unlike anything that was trained on, the base's corpus included:")
+        parts.append("Unlike what SFT and GRPO train on:")
         parts.append(markdown_table(strata_table(run_dir, "transfer-")))
     shared = contamination_sentences(run_dir)
     parts += [*shared[:1], "\n".join(shared[1:])] if shared else []

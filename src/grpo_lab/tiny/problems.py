@@ -1,6 +1,6 @@
 """Word problems in plain English, each with its operands, its steps and its exact answer.
 
-A problem is a story of arithmetic steps from one of eleven families. Two of them, and the telling that asks first, are for
+A problem is a story of arithmetic steps from one of twelve families. Two of them, and the telling that asks first, are for
 measuring only: nothing that trains ever sees them, the base's corpus included. The same seed gives the same problems on every
 machine. Which split a problem belongs to is read off a hash of its first two sums (see `split_of`), so that no question, no chain
 of sums, nor one that begins another, is ever shared between the corpus, the SFT examples, the GRPO pool and the held-out sets.
