@@ -84,7 +84,8 @@ def load_transfer(recipe: Recipe) -> Dataset | None:
     """Problems of the tiny world unlike those that SFT and GRPO train on; `stratum` says in which way.
 
     The question before the story (the first test problems, told so); one and two steps more than the most; stories of unseen
-    families: of these the base has read nothing either. And twice the largest number, of which it has read the lower part. None where the recipe measures none.
+    families: of these the base has read nothing either. And twice the largest number, of which it has read the lower part.
+    None where the recipe measures none.
     """
     count = recipe.evaluation.transfer
     if not count:

@@ -104,8 +104,8 @@ class Evaluation:
 
     source: a test set of its own, or None for problems held out of what the GRPO stage trains on. twins: how many of the
     problems are also asked without a needed quantity. transfer: how many problems of each kind are asked that are unlike what
-    SFT and GRPO train on (tiny world only). sampled: on how many problems `samples` completions each are drawn, at the temperature
-    of the GRPO stage.
+    SFT and GRPO train on (tiny world only). sampled: on how many problems `samples` completions each are drawn, at the
+    temperature of the GRPO stage.
     """
 
     problems: int

@@ -168,7 +168,7 @@ def measure(
 
     `<checkpoint>`: greedy on all rows. `longer-...`: those that were cut off, at twice the budget, where they are more than
     MOST_TRUNCATED. `sampled-...`: k samples on the first rows. `twins-...`: the unanswerable twins. `transfer-...`: problems
-    unlike those that SFT and GRPO train on. The base is asked in its own prompt, and once more in that of the others: `base-chat`.
+    unlike those that SFT and GRPO train on. The base is asked in its own prompt, and in that of the others: `base-chat`.
     """
     plan, folder = recipe.evaluation, run / "samples"
     style = recipe.base_prompt if checkpoint == "base" else "chat"
