@@ -8,46 +8,21 @@ import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import TextIO
 
 CHECKPOINTS = ("base", "sft", "grpo")
-LABELS = {
-    "base": "base (own prompt)",
-    "base-chat": "base (same prompt)",
-    "sft": "+ SFT",
-    "grpo": "+ GRPO",
-}
+LABELS = {"base": "base (own prompt)", "base-chat": "base (same prompt)", "sft": "+ SFT", "grpo": "+ GRPO"}
 SAMPLES_NOTEBOOK = "03_Inference_and_Evaluation.ipynb"
+PLAN = "eval_plan.json"
+DISCORDANT = 0.2  # the share of problems on which two checkpoints are taken to differ, in the plan and in what is said of it
 
-TEXT, COUNT, YES_NO = (str,), (int,), (bool,)
-FIELDS = {  # of a sample; a type stands for itself alone, since bool is a subclass of int
-    "id": TEXT,
-    "checkpoint": TEXT,
-    "sample": COUNT,
-    "question": TEXT,
-    "gold": TEXT,
-    "completion": TEXT,
-    "extracted_strict": (str, type(None)),
-    "extracted_flexible": (str, type(None)),
-    "correct_strict": YES_NO,
-    "correct_flexible": YES_NO,
-    "reason": TEXT,
-    "formatted": YES_NO,
-    "claims": COUNT,
-    "false_claims": COUNT,
-    "ungrounded": COUNT,
-    "flags": (list,),
-    "truncated": YES_NO,
-    "tokens": COUNT,
-    "budget": COUNT,
-    "temperature": (float, int),
-    "prompt_sha256": TEXT,
-    "setting": TEXT,
-    "seed": COUNT,
-}
-OPTIONAL_FIELDS = {"marks": (list,)}  # samples of earlier runs lack it
+FIELDS = frozenset(  # of a sample, beside `marks`, which samples of earlier runs lack
+    """
+    id checkpoint sample question gold completion extracted_strict extracted_flexible correct_strict correct_flexible reason
+    formatted claims false_claims ungrounded flags truncated tokens budget temperature prompt_sha256 setting seed
+    """.split()
+)
 
 # The columns of a training completion that are no reward function: those that training adds (see `training.Recorder`), and TRL's.
 ADDED_COLUMNS = ("id", "gold", "extracted", "correct", "group", "tokens", "truncated", "flags", "false_claims", "reward")
@@ -58,46 +33,27 @@ COMPLETION_COLUMNS = ("step", "prompt", "completion", "advantage", *ADDED_COLUMN
 
 
 def read_samples(path: Path | str) -> list[dict]:
-    """The rows of a samples file, in its order; blank lines are passed over.
+    """The rows of a samples file, in its order.
 
     Raises FileNotFoundError that names the notebook which makes it, ValueError that names file and line of a damaged row.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There are no samples at {path}: run notebooks/{SAMPLES_NOTEBOOK} for this run first.")
-    stamp = path.stat()
-    return [dict(row) for row in _read_rows(path.resolve(), stamp.st_ino, stamp.st_mtime_ns, stamp.st_size)]
-
-
-@lru_cache(maxsize=32)
-def _read_rows(path: Path, *stamp: int) -> tuple[dict, ...]:
-    """The rows, read once for each state of the file: the tables and figures of a run read the same files many times."""
+    again = f"Make the file again with notebooks/{SAMPLES_NOTEBOOK}."
     rows = []
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
             try:
                 row = json.loads(line)
-                _check_sample(row)
+                if missing := sorted(FIELDS - row.keys()):
+                    raise ValueError(f"it lacks {', '.join(missing)}")
             except ValueError as error:
-                raise ValueError(
-                    f"{path}, line {number} is damaged: {error}. Make the file again with notebooks/{SAMPLES_NOTEBOOK}."
-                ) from error
+                raise ValueError(f"{path}, line {number} is damaged: {error}. {again}") from error
             rows.append(row)
     if not rows:
-        raise ValueError(f"{path} holds no samples. Make the file again with notebooks/{SAMPLES_NOTEBOOK}.")
-    return tuple(rows)
-
-
-def _check_sample(row: object) -> None:
-    if not isinstance(row, dict):
-        raise ValueError("it is not a JSON object")
-    for field, types in (FIELDS | OPTIONAL_FIELDS).items():
-        if field in row and type(row[field]) not in types:
-            raise ValueError(f"the field {field!r} holds {row[field]!r}")
-        if field in FIELDS and field not in row:
-            raise ValueError(f"the field {field!r} is missing")
+        raise ValueError(f"{path} holds no samples. {again}")
+    return rows
 
 
 def write_jsonl(path: Path | str, rows: Iterable[dict]) -> None:
@@ -158,8 +114,8 @@ def label_of(checkpoint: str) -> str:
 def read_metrics(path: Path | str) -> list[dict[str, float]]:
     """The rows of a `<stage>_metrics.csv` by step, without their empty cells; none where there is no file.
 
-    Where a step stands twice, its values are joined and the later ones count. Raises ValueError that names the file, and the line
-    of a cell that is no number.
+    Where a step stands twice, its values are joined and the later ones count. Raises ValueError that names file and line of a row
+    without a step, or of a cell that is no number.
     """
     path = Path(path)
     if not path.is_file():
@@ -170,13 +126,9 @@ def read_metrics(path: Path | str) -> list[dict[str, float]]:
         for line in reader:
             try:
                 row = {name: float(cell) for name, cell in line.items() if cell}
-            except (ValueError, TypeError) as error:
-                raise ValueError(f"{path} is not a table of numbers: {error} in line {reader.line_num}.") from error
-            if "step" not in row:
-                raise ValueError(f"{path} needs a column 'step' in every row; line {reader.line_num} has none.")
-            rows.setdefault(row["step"], {}).update(row)
-    if not rows:
-        raise ValueError(f"{path} needs a column 'step' and at least one row.")
+                rows.setdefault(row["step"], {}).update(row)
+            except (ValueError, TypeError, KeyError) as error:
+                raise ValueError(f"{path} is not a table of numbers by step: line {reader.line_num} ({error!r}).") from error
     return [rows[step] for step in sorted(rows)]
 
 
@@ -193,8 +145,7 @@ def read_completions(run_dir: Path | str) -> list[dict]:
         try:
             rows += parquet.read_table(path).to_pylist()
         except (ArrowException, OSError) as error:
-            kind = type(error).__name__
-            warnings.warn(f"{path} is damaged ({kind}), so its completions are left out", stacklevel=2)
+            warnings.warn(f"{path} is damaged ({type(error).__name__}), so its completions are left out", stacklevel=2)
     return sorted(rows, key=lambda row: row["step"])
 
 

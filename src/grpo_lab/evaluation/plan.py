@@ -8,10 +8,8 @@ from datasets import Dataset
 
 import grpo_math
 from grpo_lab.recipes import Recipe
+from grpo_lab.records import DISCORDANT, PLAN
 from grpo_math.stats import minimum_detectable_effect
-
-DISCORDANT = 0.2  # the share of problems on which two checkpoints are taken to differ
-FILE = "eval_plan.json"
 
 
 def freeze_plan(run: Path, recipe: Recipe, rows: Dataset) -> dict:
@@ -20,7 +18,7 @@ def freeze_plan(run: Path, recipe: Recipe, rows: Dataset) -> dict:
     Returns the plan as it is on disk. Its `frozen_before_training` is false where the run already held trained weights.
     ValueError says which part differs now, or that the file was changed by hand.
     """
-    path, plan = run / FILE, _plan(recipe, rows)
+    path, plan = run / PLAN, _plan(recipe, rows)
     if path.is_file():
         return _checked(run.name, json.loads(path.read_text()), plan)
     trained = any(run.glob("*/checkpoint-*")) or any(run.glob("*/adapter"))
@@ -31,9 +29,9 @@ def freeze_plan(run: Path, recipe: Recipe, rows: Dataset) -> dict:
 
 
 def _checked(run: str, frozen: dict, plan: dict) -> dict:
-    anew = f"or delete results/{run}/{FILE} to plan anew, which the report will say."
+    anew = f"or delete results/{run}/{PLAN} to plan anew, which the report will say."
     if frozen.get("sha256") != _digest({key: value for key, value in frozen.items() if key != "sha256"}):
-        raise ValueError(f"The evaluation plan of run {run!r} was changed by hand: restore results/{run}/{FILE}, {anew}")
+        raise ValueError(f"The evaluation plan of run {run!r} was changed by hand: restore results/{run}/{PLAN}, {anew}")
     changed = [key for key in plan if plan[key] != frozen.get(key)]
     if changed:
         differences = "; ".join(f"{key} {frozen.get(key)!r} then, {plan[key]!r} now" for key in changed[:3])

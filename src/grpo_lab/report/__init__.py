@@ -14,7 +14,6 @@ from grpo_lab.report.seeds import refusals_markdown, seeds_markdown
 from grpo_lab.report.summary import summarise_checkpoint
 from grpo_lab.report.tables import (
     audit_markdown,
-    audit_table,
     gain_table,
     markdown_table,
     plan_sentence,
@@ -27,7 +26,6 @@ from grpo_lab.report.tables import (
 __all__ = [
     "CHECKPOINTS",
     "audit_markdown",
-    "audit_table",
     "changed_samples",
     "checkpoints_of",
     "gain_table",

@@ -27,16 +27,11 @@ OUTCOMES: dict[str, Callable[[dict], bool]] = {
 }
 
 
-def outcome_of(row: dict) -> str:
-    """The one of OUTCOMES that a sample belongs to."""
-    return next(name for name, matches in OUTCOMES.items() if matches(row))
-
-
 def outcomes(samples: Sequence[dict]) -> dict[str, int]:
     """How many samples belong to each of OUTCOMES; they add up to all."""
     counts = dict.fromkeys(OUTCOMES, 0)
     for row in samples:
-        counts[outcome_of(row)] += 1
+        counts[next(name for name, matches in OUTCOMES.items() if matches(row))] += 1
     return counts
 
 
@@ -48,13 +43,13 @@ def share(count: int, n: int, name: str) -> dict[str, float]:
 
 def summarise(samples: Sequence[dict]) -> dict:
     """One greedy sample a problem: `n`, for flexible and strict extraction `correct_*` (a count) and `accuracy_*`, `low_*`,
-    `high_*` (shares, Wilson 95 %), `format_rate`, `truncation_rate`, `mean_tokens`, and what `summarise_audit` gives.
+    `high_*` (shares, Wilson 95 %), `format_rate`, `truncation_rate`, `mean_tokens`.
 
-    Raises ValueError where there are no samples.
+    Then the trace audit: the share of completions with a verified false claim (`false_claim_rate`, with its interval), false
+    claims per 100 tokens and per 100 claims, the share with a claim that can be checked, the share with each flag, and the
+    outcomes. Raises ValueError where there are no samples.
     """
     n = len(samples)
-    if n == 0:
-        raise ValueError("There are no samples to summarise.")
     summary = {"n": n}
     for extraction in EXTRACTIONS:
         correct = sum(row[f"correct_{extraction}"] for row in samples)
@@ -65,21 +60,11 @@ def summarise(samples: Sequence[dict]) -> dict:
             f"low_{extraction}": low,
             f"high_{extraction}": high,
         }
+    tokens, claims, false = (sum(row[name] for row in samples) for name in ("tokens", "claims", "false_claims"))
     return summary | {
         "format_rate": sum(row["formatted"] for row in samples) / n,
         "truncation_rate": sum(row["truncated"] for row in samples) / n,
-        "mean_tokens": sum(row["tokens"] for row in samples) / n,
-        **summarise_audit(samples),
-    }
-
-
-def summarise_audit(samples: Sequence[dict]) -> dict:
-    """The trace audit: the share of completions with a verified false claim (`false_claim_rate`, with its interval), false claims
-    per 100 tokens and per 100 claims, the share with a claim that can be checked, the share with each flag, and the outcomes.
-    """
-    n, tokens = len(samples), sum(row["tokens"] for row in samples)
-    claims, false = (sum(row[name] for row in samples) for name in ("claims", "false_claims"))
-    return {
+        "mean_tokens": tokens / n,
         **share(sum(row["false_claims"] > 0 for row in samples), n, "false_claim_rate"),
         "false_per_100_tokens": 100 * false / tokens if tokens else 0.0,
         "false_per_100_claims": 100 * false / claims if claims else 0.0,
@@ -90,10 +75,7 @@ def summarise_audit(samples: Sequence[dict]) -> dict:
 
 
 def summarise_sampled(samples: Sequence[dict]) -> dict:
-    """k samples a problem: `k`, `items`, avg@k with its interval (bootstrap over items), pass@k and maj@k (shares).
-
-    Raises ValueError where there are no samples, or problems have different numbers of them.
-    """
+    """k samples a problem: `k`, `items`, avg@k with its interval (bootstrap over items), pass@k and maj@k (shares)."""
     items = group_samples(samples)
     k = len(items[0])
     scores = [[row["correct_flexible"] for row in rows] for rows in items]
@@ -115,8 +97,6 @@ def group_samples(samples: Sequence[dict]) -> list[list[dict]]:
     items = defaultdict(list)
     for row in sorted(samples, key=lambda row: (row["id"], row["sample"])):
         items[row["id"]].append(row)
-    if not items:
-        raise ValueError("There are no samples to summarise.")
     k = max(map(len, items.values()))
     for name, rows in items.items():
         if [row["sample"] for row in rows] != list(range(k)):
@@ -127,40 +107,31 @@ def group_samples(samples: Sequence[dict]) -> list[list[dict]]:
     return list(items.values())
 
 
-def summarise_twins(twins: Sequence[dict], answerable: Sequence[dict]) -> dict:
-    """H5, on problems that lack a needed quantity: the shares that were refused and that were answered all the same (`refused`,
-    `false_answer`, with intervals; a completion may do neither), and the share of answerable problems that were refused
-    (`over_refused`, by the same reading of the completion).
-
-    Raises ValueError where either side is empty.
-    """
-    refused = sum(row["correct_flexible"] for row in twins)
-    answered = sum(not row["correct_flexible"] and bool(row["extracted_flexible"]) for row in twins)
-    over = sum(not row["correct_flexible"] and refuses(row["completion"], row["extracted_flexible"]) for row in answerable)
-    return {
-        "twins": len(twins),
-        **share(refused, len(twins), "refused"),
-        **share(answered, len(twins), "false_answer"),
-        **share(over, len(answerable), "over_refused"),
-    }
-
-
-def summarise_longer(greedy: Sequence[dict], longer: Sequence[dict]) -> dict:
-    """Accuracy when the samples of `longer`, drawn with a larger `budget`, stand for those that were cut off."""
-    again = {row["id"]: row for row in longer}
-    summary = summarise([again.get(row["id"], row) for row in greedy])
-    kept = ("correct_flexible", "accuracy_flexible", "low_flexible", "high_flexible", "truncation_rate")
-    return {"budget": longer[0]["budget"], **{key: summary[key] for key in kept}}
-
-
 def summarise_checkpoint(run_dir: Path | str, checkpoint: str) -> dict:
-    """Everything about one checkpoint: `summarise` and, where measured, `sampled`, `h5` and `longer`."""
+    """Everything about one checkpoint: `summarise` and, where measured, `sampled` (see `summarise_sampled`), `h5` and `longer`.
+
+    h5: on problems that lack a needed quantity (`twins`), the shares that were refused and that were answered all the same
+    (`refused`, `false_answer`, with intervals; a completion may do neither), and the share of answerable problems that were
+    refused (`over_refused`, by the same reading of the completion).
+    longer: the accuracy when samples drawn with a larger `budget` stand for those that were cut off.
+    """
     greedy = samples_of(run_dir, checkpoint)
     summary = summarise(greedy)
     if sampled := optional_samples(run_dir, f"sampled-{checkpoint}"):
         summary["sampled"] = summarise_sampled(sampled)
     if twins := optional_samples(run_dir, f"twins-{checkpoint}"):
-        summary["h5"] = summarise_twins(twins, greedy)
+        refused = sum(row["correct_flexible"] for row in twins)
+        answered = sum(not row["correct_flexible"] and bool(row["extracted_flexible"]) for row in twins)
+        over = sum(not row["correct_flexible"] and refuses(row["completion"], row["extracted_flexible"]) for row in greedy)
+        summary["h5"] = {
+            "twins": len(twins),
+            **share(refused, len(twins), "refused"),
+            **share(answered, len(twins), "false_answer"),
+            **share(over, len(greedy), "over_refused"),
+        }
     if longer := optional_samples(run_dir, f"longer-{checkpoint}"):
-        summary["longer"] = summarise_longer(greedy, longer)
+        again = {row["id"]: row for row in longer}
+        whole = summarise([again.get(row["id"], row) for row in greedy])
+        kept = ("correct_flexible", "accuracy_flexible", "low_flexible", "high_flexible", "truncation_rate")
+        summary["longer"] = {"budget": longer[0]["budget"], **{key: whole[key] for key in kept}}
     return summary

@@ -6,29 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from grpo_lab.records import checkpoints_of, has_part, label_of, optional_samples, samples_of
-from grpo_lab.report.comparisons import (
-    Comparison,
-    SampledComparison,
-    best_samples,
-    compare_checkpoints,
-    compare_sampled,
-    decompose,
-    has_false_claim,
-    name_pair,
-)
-from grpo_lab.report.summary import (
-    EXTRACTIONS,
-    OUTCOMES,
-    outcomes,
-    summarise,
-    summarise_checkpoint,
-    summarise_longer,
-    summarise_twins,
-)
-
-PLAN = "eval_plan.json"
-DISCORDANT = 0.2  # as in `evaluation.plan`, which imports torch: the share of problems on which two checkpoints may differ
+from grpo_lab.records import DISCORDANT, PLAN, checkpoints_of, has_part, label_of, samples_of
+from grpo_lab.report.comparisons import Comparison, best_samples, compare_checkpoints, decompose, has_false_claim
+from grpo_lab.report.summary import EXTRACTIONS, OUTCOMES, outcomes, summarise, summarise_checkpoint
 
 
 def percent(share: float) -> str:
@@ -51,9 +31,14 @@ def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
+def with_range(share: float, low: float, high: float) -> str:
+    """A share with an interval or the extremes, in percent: 60.0% (50.0–70.0)"""
+    return f"{percent(share)} ({100 * low:.1f}–{100 * high:.1f})"
+
+
 def with_interval(summary: dict, name: str) -> str:
-    """A share with its 95 % interval, both in percent."""
-    return f"{percent(summary[name])} ({100 * summary[f'{name}_low']:.1f}–{100 * summary[f'{name}_high']:.1f})"
+    """A share of a summary with its 95 % interval."""
+    return with_range(summary[name], summary[f"{name}_low"], summary[f"{name}_high"])
 
 
 def markdown_table(frame: pd.DataFrame) -> str:
@@ -68,36 +53,30 @@ def results_table(run_dir: Path | str) -> pd.DataFrame:
     Flexible: a correct final answer anywhere it is clearly given; strict: only in the required form. Intervals are Wilson 95 %,
     that of avg@k a bootstrap over problems. The base in the others' prompt has a row of its own where it was measured.
     """
-    names = list(checkpoints_of(run_dir))
-    rows = [_result_row(label_of(name), summarise_checkpoint(run_dir, name)) for name in names]
-    if has_part(run_dir, "base-chat"):
-        rows.insert(1, _result_row(label_of("base-chat"), summarise(samples_of(run_dir, "base-chat"))))
-    return pd.DataFrame(rows).fillna("–")
-
-
-def _result_row(label: str, summary: dict) -> dict:
-    accuracy = {
-        name: f"{percent(summary[f'accuracy_{name}'])} ({100 * summary[f'low_{name}']:.1f}–{100 * summary[f'high_{name}']:.1f})"
-        for name in EXTRACTIONS
-    }
-    row = {
-        "checkpoint": label,
-        "problems": f"{summary['n']:,}",
-        "accuracy, flexible": accuracy["flexible"],
-        "with a false claim": with_interval(summary, "false_claim_rate"),
-        "accuracy, strict": accuracy["strict"],
-        "in the format": percent(summary["format_rate"]),
-        "truncated": percent(summary["truncation_rate"]),
-        "mean tokens": f"{summary['mean_tokens']:.0f}",
-    }
-    if sampled := summary.get("sampled"):
-        k = sampled["k"]
-        row |= {
-            f"avg@{k}": with_interval(sampled, "avg_at_k"),
-            f"pass@{k}": percent(sampled["pass_at_k"]),
-            f"maj@{k}": percent(sampled["maj_at_k"]),
+    base, *trained = checkpoints_of(run_dir)
+    rows = []
+    for name in (base, *["base-chat"] * has_part(run_dir, "base-chat"), *trained):
+        s = summarise_checkpoint(run_dir, name)
+        accuracy = {kind: with_range(s[f"accuracy_{kind}"], s[f"low_{kind}"], s[f"high_{kind}"]) for kind in EXTRACTIONS}
+        row = {
+            "checkpoint": label_of(name),
+            "problems": f"{s['n']:,}",
+            "accuracy, flexible": accuracy["flexible"],
+            "with a false claim": with_interval(s, "false_claim_rate"),
+            "accuracy, strict": accuracy["strict"],
+            "in the format": percent(s["format_rate"]),
+            "truncated": percent(s["truncation_rate"]),
+            "mean tokens": f"{s['mean_tokens']:.0f}",
         }
-    return row
+        if sampled := s.get("sampled"):
+            k = sampled["k"]
+            row |= {
+                f"avg@{k}": with_interval(sampled, "avg_at_k"),
+                f"pass@{k}": percent(sampled["pass_at_k"]),
+                f"maj@{k}": percent(sampled["maj_at_k"]),
+            }
+        rows.append(row)
+    return pd.DataFrame(rows).fillna("–")
 
 
 def results_markdown(run_dir: Path | str) -> str:
@@ -106,79 +85,71 @@ def results_markdown(run_dir: Path | str) -> str:
     A line gives the difference in points with Agresti and Min's 95 % interval, the problems gained and lost, and p from the
     exact McNemar test, also adjusted by Holm for the comparisons of its list. Raises as `read_samples` and `pair_samples`.
     """
-    parts = [
-        markdown_table(results_table(run_dir)),
-        *_longer_lines(run_dir),
-        *_clean_lines(run_dir),
-        "On the same problems, by flexible accuracy:",
-    ]
+    parts = [markdown_table(results_table(run_dir))]
+
+    # What the checkpoints that were often cut off reach with a larger budget.
+    for name in checkpoints_of(run_dir):
+        if longer := summarise_checkpoint(run_dir, name).get("longer"):
+            parts.append(
+                f"{label_of(name)} was often cut off; with {longer['budget']:,} tokens its flexible accuracy is "
+                f"{percent(longer['accuracy_flexible'])}, and {percent(longer['truncation_rate'])} are cut off."
+            )
+
+    # The accuracies without the problems that the contamination check flagged, as notebooks 01 and 02 saved them.
+    flagged = set()
+    for path in Path(run_dir).glob("contamination_*.json"):
+        flagged.update(json.loads(path.read_text())["flagged"])
+    clean = {}
+    for name in checkpoints_of(run_dir):
+        if rows := [row for row in samples_of(run_dir, name) if row["id"] not in flagged]:
+            clean[label_of(name)] = summarise(rows)["accuracy_flexible"]
+    if flagged and clean:
+        told = ", ".join(f"{label} {percent(accuracy)}" for label, accuracy in clean.items())
+        count = counted(len(flagged), "problem")
+        parts.append(f"Without {count} that training may have met (flagged by the contamination check): {told}.")
+
+    parts.append("On the same problems, by flexible accuracy:")
     lines = []
     for c in compare_checkpoints(run_dir):
         changed = f"{counted(c.difference.gained, 'problem')} gained, {c.difference.lost:,} lost"
-        lines.append(_comparison_line(c, c.verdict(), changed))
+        lines.append(_paired_line(c, c.verdict("improved", "worse"), changed))
     parts.append("\n".join(lines))
+
     parts.append("By completions with a verified false claim:")
     lines = []
     for c in compare_checkpoints(run_dir, has_false_claim):
         changed = f"no longer in {counted(c.difference.lost, 'completion')}, newly in {c.difference.gained:,}"
-        lines.append(_comparison_line(c, c.verdict(up="raised", down="reduced"), changed))
+        lines.append(_paired_line(c, c.verdict("raised", "reduced"), changed))
     parts.append("\n".join(lines))
-    if sampled := compare_sampled(run_dir):
-        drawn = {name for comparison in sampled for name in (comparison.before, comparison.after)}
+
+    if sampled := compare_checkpoints(run_dir, prefix="sampled-"):
+        drawn = {name for c in sampled for name in (c.before, c.after)}
         temperatures = sorted({row["temperature"] for name in drawn for row in samples_of(run_dir, f"sampled-{name}")})
         told = " or ".join(f"{temperature:g}" for temperature in temperatures)
         parts.append(f"By avg@k, the mean over samples at temperature {told}:")
-        parts.append("\n".join(map(_sampled_line, sampled)))
+        parts.append("\n".join(_line(c, "", ", paired bootstrap", "sign-flip") for c in sampled))
     return "\n\n".join(parts) + "\n"
 
 
-def _clean_lines(run_dir: Path | str) -> list[str]:
-    """The accuracies without the problems that the contamination check flagged, as notebooks 01 and 02 saved them."""
-    saved = [json.loads(path.read_text())["flagged"] for path in sorted(Path(run_dir).glob("contamination_*.json"))]
-    flagged = set().union(*saved)
-    parts = []
-    for name in checkpoints_of(run_dir) if flagged else ():
-        clean = [row for row in samples_of(run_dir, name) if row["id"] not in flagged]
-        if clean:
-            parts.append(f"{label_of(name)} {percent(summarise(clean)['accuracy_flexible'])}")
-    count = counted(len(flagged), "problem")
-    return (
-        [f"Without {count} that training may have met (flagged by the contamination check): {', '.join(parts)}."] if parts else []
-    )
+def _paired_line(comparison: Comparison, verdict: str, changed: str) -> str:
+    return _line(comparison, f"{verdict}, ", "", f"{changed}; exact McNemar")
 
 
-def _comparison_line(comparison: Comparison, verdict: str, changed: str) -> str:
+def _line(comparison: Comparison, verdict: str, method: str, test: str) -> str:
     """A pair: the verdict on it, the difference in points with its interval, what changed, and p."""
     d = comparison.difference
+    pair = f"**{label_of(comparison.before)} → {label_of(comparison.after)}**"  # in bold lest "+" begin a list
     return (
-        f"- {name_pair(comparison)}: {verdict}, **{points(d.difference)} points** (95% interval {points(d.low)} to "
-        f"{points(d.high)}); {changed}; exact McNemar {p_text(d.p_value)}, after Holm {p_text(comparison.adjusted_p)}."
+        f"- {pair}: {verdict}**{points(d.difference)} points** (95% interval {points(d.low)} to {points(d.high)}{method}); "
+        f"{test} {p_text(comparison.p_value)}, after Holm {p_text(comparison.adjusted_p)}."
     )
 
 
-def _sampled_line(comparison: SampledComparison) -> str:
-    d = comparison.difference
-    return (
-        f"- {name_pair(comparison)}: **{points(d.difference)} points** (95% interval {points(d.low)} to {points(d.high)}, paired "
-        f"bootstrap); sign-flip {p_text(comparison.p_value)}, after Holm {p_text(comparison.adjusted_p)}."
-    )
+def audit_markdown(run_dir: Path | str) -> str:
+    """The trace audit, one row a checkpoint: what it could check, what it refuted, the share of completions with each flag.
 
-
-def _longer_lines(run_dir: Path | str) -> list[str]:
-    """What the checkpoints that were often cut off reach with a larger budget."""
-    lines = []
-    for name in checkpoints_of(run_dir):
-        if has_part(run_dir, f"longer-{name}"):
-            longer = summarise_longer(samples_of(run_dir, name), samples_of(run_dir, f"longer-{name}"))
-            lines.append(
-                f"{label_of(name)} was often cut off; with {longer['budget']:,} tokens its flexible accuracy is "
-                f"{percent(longer['accuracy_flexible'])}, and {percent(longer['truncation_rate'])} are cut off."
-            )
-    return lines
-
-
-def audit_table(run_dir: Path | str) -> pd.DataFrame:
-    """The trace audit, one row a checkpoint: what it could check, what it refuted, the share of completions with each flag."""
+    Below it what the audit cannot see and, where `audit.json` of `make bench-audit` lies beside the run, its recall and precision.
+    """
     rows = []
     for name in checkpoints_of(run_dir):
         s = summarise(samples_of(run_dir, name))
@@ -195,41 +166,28 @@ def audit_table(run_dir: Path | str) -> pd.DataFrame:
                 "H6 loop or cut off": percent(s["flags"]["H6"]),
             }
         )
-    return pd.DataFrame(rows)
-
-
-BLIND = (
-    "What this cannot see: a wrong plan whose sums are all right, and most wrong solutions are wrong plans. It reads equations "
-    "only, and skips what it cannot read."
-)
-
-
-def audit_note(results: Path) -> str:
-    """What the audit cannot see and, where `audit.json` of `make bench-audit` lies in the folder, its recall and precision."""
-    path = results / "audit.json"
-    if not path.is_file():
-        return BLIND
-    measured = json.loads(path.read_text())
-    h1, h2 = measured["H1"], measured["H2"]
-    return (
-        f"{BLIND} On labelled traces of other models H1 found {h1['found']} of {h1['arithmetic']} with false arithmetic, and "
-        f"{h1['flags'] - h1['unconfirmed']} of its {h1['flags']} flags hold by an independent evaluation. H2 found "
-        f"{percent(h2['found'] / h2['cases'])} of {h2['cases']:,} planted numbers, and flagged {percent(h2['false_flags'])} of "
-        "GSM8K's own solutions."
+    note = (
+        "What this cannot see: a wrong plan whose sums are all right, and most wrong solutions are wrong plans. It reads "
+        "equations only, and skips what it cannot read."
     )
+    path = Path(run_dir).parent / "audit.json"
+    if path.is_file():
+        measured = json.loads(path.read_text())
+        h1, h2 = measured["H1"], measured["H2"]
+        note += (
+            f" On labelled traces of other models H1 found {h1['found']} of {h1['arithmetic']} with false arithmetic, and "
+            f"{h1['flags'] - h1['unconfirmed']} of its {h1['flags']} flags hold by an independent evaluation. H2 found "
+            f"{percent(h2['found'] / h2['cases'])} of {h2['cases']:,} planted numbers, and flagged {percent(h2['false_flags'])} "
+            "of GSM8K's own solutions."
+        )
+    return f"{markdown_table(pd.DataFrame(rows))}\n\n*{note}*\n"
 
 
-def audit_markdown(run_dir: Path | str) -> str:
-    """`audit_table`, with what the audit cannot see."""
-    return f"{markdown_table(audit_table(run_dir))}\n\n*{audit_note(Path(run_dir).parent)}*\n"
-
-
-def twins_table(run_dir: Path | str) -> pd.DataFrame:
-    """H5: what becomes of problems that lack a needed quantity, one row a checkpoint; empty where none were measured."""
+def twins_markdown(run_dir: Path | str) -> str:
+    """H5: what becomes of problems that lack a needed quantity, one row a checkpoint, and the paired comparisons of refusals."""
     rows = []
     for name in checkpoints_of(run_dir):
-        if twins := optional_samples(run_dir, f"twins-{name}"):
-            h5 = summarise_twins(twins, samples_of(run_dir, name))
+        if h5 := summarise_checkpoint(run_dir, name).get("h5"):
             rows.append(
                 {
                     "checkpoint": label_of(name),
@@ -239,20 +197,13 @@ def twins_table(run_dir: Path | str) -> pd.DataFrame:
                     "answerable ones refused": percent(h5["over_refused"]),
                 }
             )
-    return pd.DataFrame(rows)
-
-
-def twins_markdown(run_dir: Path | str) -> str:
-    """`twins_table`, and the paired comparisons of refusals."""
-    table = twins_table(run_dir)
-    if table.empty:
+    if not rows:
         return "No unanswerable problems were measured.\n"
     lines = []
-    for comparison in compare_checkpoints(run_dir, prefix="twins-"):
-        verdict = comparison.verdict(up="raised", down="reduced")
-        changed = f"{comparison.difference.gained:,} newly refused, {comparison.difference.lost:,} no longer"
-        lines.append(_comparison_line(comparison, f"refusals {verdict}", changed))
-    return f"{markdown_table(table)}\n\n{chr(10).join(lines)}".strip() + "\n"
+    for c in compare_checkpoints(run_dir, prefix="twins-"):
+        changed = f"{c.difference.gained:,} newly refused, {c.difference.lost:,} no longer"
+        lines.append(_paired_line(c, f"refusals {c.verdict('raised', 'reduced')}", changed))
+    return "\n".join([markdown_table(pd.DataFrame(rows)), "", *lines]).strip() + "\n"
 
 
 def outcomes_table(run_dir: Path | str) -> pd.DataFrame:
@@ -287,14 +238,14 @@ def plan_sentence(plan: dict) -> str:
     """What the frozen plan says, in one short paragraph."""
     when = "before anything was trained" if plan["frozen_before_training"] else "**only after training had begun**"
     told = f"{counted(plan['items'], 'problem')}, {plan['decoding']}, {plan['max_completion_length']:,} tokens."
-    smallest, assuming = plan["smallest_difference"], f"(80% power, if the verdict on {DISCORDANT:.0%} changes)"
-    if smallest is None:
-        power = ""
-    elif smallest > DISCORDANT:  # more than changes at all
-        power = f" So few problems cannot show any difference {assuming}."
-    else:
-        power = f" So many problems can show a difference of {100 * smallest:.1f} points or more {assuming}."
-    return f"Planned {when}: {told}{power}"
+    smallest = plan["smallest_difference"]  # None for a single problem
+    if smallest is not None:
+        # More than changes at all cannot be shown.
+        enough = smallest <= DISCORDANT
+        shown = f"many problems can show a difference of {100 * smallest:.1f} points or more"
+        told += f" So {shown if enough else 'few problems cannot show any difference'}"
+        told += f" (80% power, if the verdict on {DISCORDANT:.0%} changes)."
+    return f"Planned {when}: {told}"
 
 
 def read_plan(run_dir: Path | str) -> str:
