@@ -28,12 +28,11 @@ def samples_markdown(samples: Sequence[dict]) -> str:
 
 def pairs_markdown(pairs: Sequence[tuple[dict, dict]]) -> str:
     """Pairs of samples of one problem, the earlier checkpoint first."""
-    if not pairs:
-        return "*none*"
-    return "\n\n---\n\n".join(
+    told = (
         f"**{a['question']}**\n\n" + "\n".join(f"{s['checkpoint']}: *{_mark(s)}*\n{_quoted(s['completion'])}" for s in (a, b))
         for a, b in pairs
     )
+    return "\n\n---\n\n".join(told) or "*none*"
 
 
 def before_after_markdown(before: Sequence[dict], after: Sequence[dict]) -> str:
@@ -43,9 +42,7 @@ def before_after_markdown(before: Sequence[dict], after: Sequence[dict]) -> str:
 
 def audited_markdown(samples: Sequence[dict]) -> str:
     """Each sample with its false claims marked in the text, each followed by what it really comes to."""
-    if not samples:
-        return "*none*"
-    return "\n\n".join(f"**{s['question']}**\n\n{marked_text(s['completion'])}\n*{_mark(s)}*" for s in samples)
+    return "\n\n".join(f"**{s['question']}**\n\n{marked_text(s['completion'])}\n*{_mark(s)}*" for s in samples) or "*none*"
 
 
 def stops_sentence(samples: Sequence[dict]) -> str:

@@ -140,14 +140,15 @@ def _settings_markdown(recipe: Recipe) -> str:
     for name in STAGES:
         if stage := getattr(recipe, name):
             rows += [(name, field.name, getattr(stage, field.name)) for field in fields(stage)]
-    told = [(stage, name, _cell(value)) for stage, name, value in rows if value is not None]
-    return markdown_table(pd.DataFrame(told, columns=["part", "setting", "value"]))
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, Source):
-        return f"{value.name}{''.join(f', {name}' for name in value.filters)}"
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    cells = []
+    for part, name, value in rows:
+        if isinstance(value, Source):
+            value = ", ".join((value.name, *value.filters))
+        elif isinstance(value, tuple):
+            value = ", ".join(map(str, value))
+        if value is not None:
+            cells.append((part, name, str(value)))
+    return markdown_table(pd.DataFrame(cells, columns=["part", "setting", "value"]))
 
 
 def _usage(run: Path, recipe: Recipe, ours: bool) -> str:
@@ -156,18 +157,14 @@ def _usage(run: Path, recipe: Recipe, ours: bool) -> str:
     opened = f" Its prompt already writes `{fmt.reasoning_start}`, so a completion begins inside the working." * (not fmt.boxed)
     where = "\n\nRun it in the root of the grpo-math repository, where the base model is." * ours
     four_bit = " It was trained over 4-bit weights; the snippet loads the base unquantised." * recipe.load_in_4bit
-    return (
-        "The chat template lies beside the adapter, in its tokenizer: use that tokenizer, not the base model's."
-        f"{opened} The final answer stands between {answer}.{four_bit}\n\n```python\n{snippet(run.name, recipe)}```{where}"
-    )
+    return f"""The chat template lies beside the adapter, in its tokenizer: use that tokenizer, not the base model's.{opened} \
+The final answer stands between {answer}.{four_bit}
 
-
-def snippet(name: str, recipe: Recipe) -> str:
-    """The Python code that asks the adapter of the run called `name`."""
-    return f"""from peft import PeftModel
+```python
+from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-adapter = {json.dumps(f"results/{name}/grpo/adapter")}  # or where you have put it
+adapter = {json.dumps(f"results/{run.name}/grpo/adapter")}  # or where you have put it
 tokenizer = AutoTokenizer.from_pretrained(adapter)
 model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained({json.dumps(recipe.base_model)}), adapter)
 
@@ -181,4 +178,4 @@ output = model.generate(
     pad_token_id=tokenizer.pad_token_id,
 )
 print(tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
-"""
+```{where}"""

@@ -2,31 +2,8 @@
 
 from collections.abc import Iterator
 from html import escape
-from typing import NamedTuple
 
 from grpo_math.audit import Claim, Operand, audit, number_text
-
-
-class Mark(NamedTuple):
-    """A marked part of a text: `title` says why; `loose` where only a number from nowhere stands in it, and no false claim."""
-
-    text: str
-    title: str
-    loose: bool
-
-
-def marked_pieces(text: str, problem: str = "") -> list[str | Mark]:
-    """`text` cut into plain and marked parts, in order; with the `problem`, numbers that come from nowhere are marked as well.
-
-    >>> marked_pieces("39 + 47 = 76.")
-    [Mark(text='39 + 47 = 76', title='false: it is 86', loose=False), '.']
-    """
-    pieces, at = [], 0
-    for start, end, found in _spans(text, problem):
-        title = _in_words(found[0]) if len(found) == 1 else "; ".join(f"{item.text} {_in_words(item)}" for item in found)
-        pieces += [text[at:start], Mark(text[start:end], title, not any(isinstance(item, Claim) for item in found))]
-        at = end
-    return [piece for piece in (*pieces, text[at:]) if piece]
 
 
 def marked_html(text: str, problem: str = "") -> str:
@@ -37,14 +14,13 @@ def marked_html(text: str, problem: str = "") -> str:
     >>> marked_html("39 + 47 = 76.")
     '<mark title="false: it is 86">39 + 47 = 76</mark>.'
     """
-    return "".join(map(_piece_html, marked_pieces(text, problem)))
-
-
-def _piece_html(piece: str | Mark) -> str:
-    if isinstance(piece, str):
-        return escape(piece)
-    loose = ' class="loose"' if piece.loose else ""
-    return f'<mark{loose} title="{escape(piece.title)}">{escape(piece.text)}</mark>'
+    pieces, at = [], 0
+    for start, end, found in _spans(text, problem):
+        title = _in_words(found[0]) if len(found) == 1 else "; ".join(f"{item.text} {_in_words(item)}" for item in found)
+        loose = "" if any(isinstance(item, Claim) for item in found) else ' class="loose"'
+        pieces.append(f'{escape(text[at:start])}<mark{loose} title="{escape(title)}">{escape(text[start:end])}</mark>')
+        at = end
+    return "".join(pieces) + escape(text[at:])
 
 
 def marked_text(text: str) -> str:

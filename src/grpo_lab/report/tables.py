@@ -148,7 +148,7 @@ def _line(comparison: Comparison, verdict: str, method: str, test: str) -> str:
 def audit_markdown(run_dir: Path | str) -> str:
     """The trace audit, one row a checkpoint: what it could check, what it refuted, the share of completions with each flag.
 
-    Below it what the audit cannot see and, where `audit.json` of `make bench-audit` lies beside the run, its recall and precision.
+    Below it what the audit cannot see and, where `audit.json` of `make bench-audit` lies beside the run, how well it finds.
     """
     rows = []
     for name in checkpoints_of(run_dir):
@@ -238,13 +238,11 @@ def plan_sentence(plan: dict) -> str:
     """What the frozen plan says, in one short paragraph."""
     when = "before anything was trained" if plan["frozen_before_training"] else "**only after training had begun**"
     told = f"{counted(plan['items'], 'problem')}, {plan['decoding']}, {plan['max_completion_length']:,} tokens."
-    smallest = plan["smallest_difference"]  # None for a single problem
-    if smallest is not None:
-        # More than changes at all cannot be shown.
-        enough = smallest <= DISCORDANT
+    if smallest := plan["smallest_difference"]:  # none for a single problem
         shown = f"many problems can show a difference of {100 * smallest:.1f} points or more"
-        told += f" So {shown if enough else 'few problems cannot show any difference'}"
-        told += f" (80% power, if the verdict on {DISCORDANT:.0%} changes)."
+        if smallest > DISCORDANT:  # more than changes at all
+            shown = "few problems cannot show any difference"
+        told += f" So {shown} (80% power, if the verdict on {DISCORDANT:.0%} changes)."
     return f"Planned {when}: {told}"
 
 
