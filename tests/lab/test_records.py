@@ -47,12 +47,6 @@ def test_a_write_that_is_cut_off_leaves_the_old_file(tmp_path):
     assert records.read_samples(path) == [sample(0)]
 
 
-def test_read_samples_passes_over_blank_lines(tmp_path):
-    path = tmp_path / "x.jsonl"
-    path.write_text(f"\n{json.dumps(sample(1))}\n\n{json.dumps(sample(2))}\n")
-    assert records.read_samples(path) == [sample(1), sample(2)]
-
-
 def test_read_samples_sees_a_changed_file_and_not_what_a_caller_does_to_its_rows(tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_text(json.dumps(sample(1)) + "\n")
@@ -65,33 +59,22 @@ def test_read_samples_sees_a_changed_file_and_not_what_a_caller_does_to_its_rows
     assert records.read_samples(path) == [sample(3)]
 
 
-# One value of a wrong type for each field. A number that JSON writes as true or 1.0 is none.
-WRONG_VALUES = {
-    field: value
-    for fields, value in {
-        "id checkpoint question gold completion reason prompt_sha256 setting": None,
-        "extracted_strict extracted_flexible": 12,
-        "correct_strict correct_flexible formatted truncated": "false",
-        "sample claims false_claims ungrounded tokens budget seed": True,
-        "temperature": "0.0",
-        "flags marks": "H1",
-    }.items()
-    for field in fields.split()
-}
-# name: (second line of the file, words of the message)
+def without(field: str) -> dict:
+    return {name: value for name, value in sample(1).items() if name != field}
+
+
+# name: (second line of the file, words of the message); a number that JSON writes as true or 1.0 is no whole number
 DAMAGED = {
-    "cut off": (json.dumps(sample(1))[:50], "line 2 is damaged"),
-    "not an object": ("[1, 2]", "line 2 .* not a JSON object"),
-    "not UTF-8": (b'{"id": "\xff\xfe"}', "line 2 is damaged"),
-    "length as a float": (json.dumps(sample(1, tokens=11.0)), "line 2 .* 'tokens' holds 11.0"),
-    "verdict as a number": (json.dumps(sample(1, correct_strict=1)), "line 2 .* 'correct_strict' holds 1"),
-    **{f"{f} missing": (json.dumps({k: v for k, v in sample(1).items() if k != f}), f"'{f}' is missing") for f in FIELDS},
-    **{f"{f} wrong": (json.dumps(sample(1, **{f: value})), f"'{f}' holds ") for f, value in WRONG_VALUES.items()},
+    "cut off": (json.dumps(sample(1))[:50], ""),
+    "not an object": ("[1, 2]", ""),
+    "not UTF-8": (b'{"id": "\xff\xfe"}', ""),
+    **{f"{f} missing": (json.dumps(without(f)), f"'{f}'") for f in FIELDS},
+    **{f"{f} wrong": (json.dumps(sample(1, **{f: {}})), f"{f} is {{}}") for f in FIELDS},
+    "length as a float": (json.dumps(sample(1, tokens=11.0)), "tokens is 11.0"),
+    "length as a verdict": (json.dumps(sample(1, tokens=True)), "tokens is True"),
+    "verdict as a number": (json.dumps(sample(1, correct_strict=1)), "correct_strict is 1"),
+    "flags as a text": (json.dumps(sample(1, flags="H1")), "flags is 'H1'"),
 }
-
-
-def test_every_field_has_a_wrong_value():
-    assert set(WRONG_VALUES) == set(FIELDS | records.OPTIONAL_FIELDS)
 
 
 @pytest.mark.parametrize(("line", "words"), DAMAGED.values(), ids=DAMAGED)
@@ -99,9 +82,8 @@ def test_read_samples_names_file_and_line_of_a_damaged_row(tmp_path, line, words
     path = tmp_path / "sft.jsonl"
     line = line if isinstance(line, bytes) else line.encode()
     path.write_bytes(json.dumps(sample(0)).encode() + b"\n" + line + b"\n")
-    with pytest.raises(ValueError, match=r"sft\.jsonl, line 2 is damaged.*Make the file again") as error:
+    with pytest.raises(ValueError, match=rf"sft\.jsonl, line 2 is damaged: .*{words}.*Make the file again"):
         records.read_samples(path)
-    assert error.match(words)
 
 
 def test_read_samples_says_what_to_run(tmp_path):
@@ -138,12 +120,11 @@ def test_metrics_are_read_by_step_and_the_later_value_counts(tmp_path):
 
 # name: (text of the file, words of the message)
 BAD_METRICS = {
-    "no step": ("loss\n1\n", "needs a column 'step'"),
-    "a row without its step": ("step,loss\n1,1\n,2\n", "needs a column 'step' in every row"),
-    "no rows": ("step,loss\n", "at least one row"),
-    "nothing at all": ("", "at least one row"),
-    "text in a cell": ("step,loss\n1,0.1\n2,oops\n", "not a table of numbers: .*oops.* in line 3"),
-    "a cell too many": ("step,loss\n1,0.1,7\n", "not a table of numbers: .* in line 2"),
+    "no step": ("loss\n1\n", "line 2 .*'step'"),
+    "a row without its step": ("step,loss\n1,1\n,2\n", "line 3 .*'step'"),
+    "no rows": ("step,loss\n", "holds no row"),
+    "text in a cell": ("step,loss\n1,0.1\n2,oops\n", "not a table of numbers by step: line 3 .*oops"),
+    "a cell too many": ("step,loss\n1,0.1,7\n", "not a table of numbers by step: line 2"),
 }
 
 

@@ -3,7 +3,6 @@
 import json
 import math
 from fractions import Fraction
-from itertools import pairwise
 
 import pandas as pd
 import pytest
@@ -100,45 +99,34 @@ def verdicts_csv(tmp_path):
 
 
 def test_summarise():
-    found = summary.summarise(samples("sft"))
-    expected = {
-        "n": N,
-        "correct_flexible": 24,
-        "accuracy_flexible": 0.6,
-        "correct_strict": 18,
-        "accuracy_strict": 0.45,
-        "format_rate": 0.5,
-        "truncation_rate": 1 / N,
-        "mean_tokens": 29.5,
-    }
-    assert {key: found[key] for key in expected} == expected
-    assert (found["low_flexible"], found["high_flexible"]) == wilson_interval(24, N)
-    assert (found["low_strict"], found["high_strict"]) == wilson_interval(18, N)
-    assert found.items() >= summary.summarise_audit(samples("sft")).items()
-    with pytest.raises(ValueError, match="no samples"):
-        summary.summarise([])
-
-
-def test_summarise_audit():
     rows = [
-        sample(0, claims=3, false_claims=2, ungrounded=1, flags=["H1", "H2"], tokens=100),
-        sample(1, claims=1, false_claims=0, flags=[], tokens=60),
-        sample(2, claims=0, false_claims=0, flags=["H3", "H6"], tokens=40),
-        sample(3, claims=1, false_claims=1, flags=["H1", "H4"], tokens=50),
+        sample(0, correct_flexible=True, correct_strict=True, claims=3, false_claims=2, flags=["H1", "H2"], tokens=100),
+        sample(1, correct_flexible=True, correct_strict=False, claims=1, false_claims=0, flags=[], tokens=60),
+        sample(2, correct_flexible=False, claims=0, false_claims=0, flags=["H3", "H6"], tokens=40, truncated=True),
+        sample(3, correct_flexible=True, correct_strict=False, claims=1, false_claims=1, flags=["H1", "H4"], tokens=50),
     ]
-    low, high = wilson_interval(2, 4)
-    found = summary.summarise_audit(rows)
-    assert found.pop("outcomes") == summary.outcomes(rows)
-    assert found == {
+    intervals = {}
+    for name, count in (("flexible", 3), ("strict", 1), ("false_claim_rate", 2)):
+        intervals[name] = dict(zip(("low", "high"), wilson_interval(count, 4), strict=True))
+    assert summary.summarise(rows) == {
+        "n": 4,
+        "correct_flexible": 3,
+        "accuracy_flexible": 0.75,
+        "correct_strict": 1,
+        "accuracy_strict": 0.25,
+        **{f"{end}_{name}": intervals[name][end] for name in ("flexible", "strict") for end in ("low", "high")},
+        "format_rate": 0.5,
+        "truncation_rate": 0.25,
+        "mean_tokens": 62.5,
         "false_claim_rate": 0.5,  # of four completions two hold one
-        "false_claim_rate_low": low,
-        "false_claim_rate_high": high,
+        **{f"false_claim_rate_{end}": value for end, value in intervals["false_claim_rate"].items()},
         "false_per_100_tokens": 100 * 3 / 250,
         "false_per_100_claims": 100 * 3 / 5,
         "checkable": 0.75,
         "flags": {"H1": 0.5, "H2": 0.25, "H3": 0.25, "H4": 0.25, "H6": 0.25},
+        "outcomes": summary.outcomes(rows),
     }
-    empty = summary.summarise_audit([sample(0, claims=0, false_claims=0, tokens=0)])
+    empty = summary.summarise([sample(0, claims=0, false_claims=0, tokens=0)])
     assert empty["false_per_100_tokens"] == empty["false_per_100_claims"] == empty["checkable"] == 0
 
 
@@ -151,13 +139,10 @@ OUTCOME_OF = {
     "no answer": ({"extracted_flexible": None, "reason": "no answer"}, "no answer"),
     "an empty answer": ({"extracted_flexible": "", "reason": "no answer"}, "no answer"),
     "no answer, as it was cut off": ({"extracted_flexible": None, "truncated": True, "flags": ["H6"]}, "no answer"),
-    "cut off": ({"truncated": True, "flags": ["H6"]}, "truncated"),
     "cut off, with false arithmetic": ({"truncated": True, "flags": ["H1", "H6"]}, "truncated"),
-    "a loop": ({"flags": ["H6"]}, "degenerate"),
     "a loop with false arithmetic": ({"flags": ["H1", "H6"]}, "degenerate"),
     "not read": ({"reason": "unparsed"}, "unparseable"),
     "too long": ({"reason": "over budget", "flags": ["H1"]}, "unparseable"),
-    "false arithmetic": ({"flags": ["H1"]}, "wrong, false arithmetic"),
     "false arithmetic and a number from nowhere": ({"flags": ["H1", "H2", "H3"]}, "wrong, false arithmetic"),
     "a number from nowhere": ({"flags": ["H2", "H3"]}, "wrong, ungrounded number"),
     "another answer than the trace": ({"flags": ["H3"]}, "wrong, answer contradicts the trace"),
@@ -168,7 +153,7 @@ OUTCOME_OF = {
 
 @pytest.mark.parametrize(("changes", "outcome"), OUTCOME_OF.values(), ids=OUTCOME_OF)
 def test_the_first_outcome_that_matches_counts(changes, outcome):
-    assert summary.outcome_of(sample(0, **(WRONG | changes))) == outcome
+    assert summary.outcomes([sample(0, **WRONG | changes)]) == dict.fromkeys(summary.OUTCOMES, 0) | {outcome: 1}
 
 
 def test_every_outcome_can_be_reached():
@@ -249,7 +234,6 @@ UNEVEN = {
     "one missing": (voted(0, ["1"] * 4, [0] * 4) + voted(1, ["1"] * 3, [0] * 3), "'q001' has 3 samples, not the 4 from 0 to 3"),
     "one of the first missing": (voted(0, ["1"] * 4, [0] * 4)[1:] + voted(1, ["1"] * 4, [0] * 4), "'q000' has 3 samples, not"),
     "one twice": (voted(0, ["1"] * 2, [0] * 2) + 2 * voted(1, ["1"], [0]), "'q001' has 2 samples, not the 2 from 0 to 1"),
-    "none": ([], "no samples"),
 }
 
 
@@ -262,9 +246,10 @@ def test_uneven_samples_are_refused(rows, words):
 # --- Twins, and more tokens --------------------------------------------------
 
 
-def test_summarise_twins():
+def test_refusals_of_twins_and_of_answerable_problems(run):
     rows = [twin(n, "sft", refused=n < 5, answer="7" if n < 8 else None) for n in range(10)]  # 5 refused, 3 answered, 2 neither
     rows[9]["extracted_flexible"] = ""  # an empty answer section is no answer either
+    write_samples(run, "twins-sft", rows)
     answerable = [
         sample(0, correct_flexible=True),
         sample(1, correct_flexible=False, completion="How many?", extracted_flexible="How many?"),
@@ -273,20 +258,21 @@ def test_summarise_twins():
         sample(4, correct_flexible=False, completion="So 12.", extracted_flexible="12"),
         sample(5, correct_flexible=True, completion="The price is not given. So 6.", extracted_flexible="6"),
     ]
-    found = summary.summarise_twins(rows, answerable)
-    assert (found["twins"], found["refused"], found["false_answer"], found["over_refused"]) == (10, 0.5, 0.3, 0.5)
+    write_samples(run, "sft", answerable)
+    found = report.summarise_checkpoint(run, "sft")["h5"]
+    assert found.pop("twins") == 10
+    expected = {}
     for name, count, n in (("refused", 5, 10), ("false_answer", 3, 10), ("over_refused", 3, 6)):
-        assert (found[f"{name}_low"], found[f"{name}_high"]) == wilson_interval(count, n)
-    with pytest.raises(ValueError):
-        summary.summarise_twins([], answerable)
+        expected |= {name: count / n, **dict(zip((f"{name}_low", f"{name}_high"), wilson_interval(count, n), strict=True))}
+    assert found == expected
 
 
-def test_longer_samples_stand_for_those_that_were_cut_off():
-    greedy = [sample(n, truncated=n < 4, correct_flexible=n >= 8) for n in range(10)]
+def test_longer_samples_stand_for_those_that_were_cut_off(run):
+    write_samples(run, "sft", [sample(n, truncated=n < 4, correct_flexible=n >= 8) for n in range(10)])
     longer = [sample(n, truncated=n == 0, correct_flexible=n in (1, 2), budget=512) for n in range(4)]
-    found = summary.summarise_longer(greedy, longer)
+    write_samples(run, "longer-sft", longer)
     low, high = wilson_interval(4, 10)
-    assert found == {
+    assert report.summarise_checkpoint(run, "sft")["longer"] == {
         "budget": 512,
         "correct_flexible": 4,  # 8 and 9 as before, 1 and 2 now
         "accuracy_flexible": 0.4,
@@ -296,17 +282,15 @@ def test_longer_samples_stand_for_those_that_were_cut_off():
     }
 
 
-def test_summarise_checkpoint_holds_what_was_measured(full_run, run):
-    found = report.summarise_checkpoint(full_run, "base")
-    assert found["longer"]["correct_flexible"] == found["correct_flexible"] + 1
-    assert (found["sampled"]["k"], found["sampled"]["items"], found["h5"]["refused"]) == (4, 10, 0.0)
-    assert "longer" not in report.summarise_checkpoint(full_run, "sft")
-    assert report.save_summary(full_run) == {name: report.summarise_checkpoint(full_run, name) for name in report.CHECKPOINTS}
-    assert json.loads((full_run / "evaluation.json").read_text()) == report.save_summary(full_run)
-
-
-def test_a_bare_run_has_greedy_numbers_alone(run):
-    assert report.summarise_checkpoint(run, "sft") == summary.summarise(samples("sft"))
+def test_a_summary_holds_what_was_measured(full_run):
+    summaries = report.save_summary(full_run)
+    assert json.loads((full_run / "evaluation.json").read_text()) == summaries
+    assert {name: found.keys() & {"sampled", "h5", "longer"} for name, found in summaries.items()} == {
+        "base": {"sampled", "h5", "longer"},
+        "sft": {"sampled", "h5"},
+        "grpo": {"sampled", "h5"},
+    }
+    assert summaries["sft"].items() >= summary.summarise(samples("sft")).items()
 
 
 # --- Two checkpoints ---------------------------------------------------------
@@ -352,7 +336,6 @@ def test_compare_checkpoints_adjusts_for_its_three_pairs(run, measure):
     assert [c.difference for c in found] == differences
     assert [c.adjusted_p for c in found] == holm([d.p_value for d in differences])
     assert [c.differs for c in found] == [("prompt_sha256",), (), ("prompt_sha256",)]
-    assert [c.comparable for c in found] == [False, True, False]
 
 
 def test_twins_are_compared_where_they_were_measured(full_run):
@@ -383,32 +366,40 @@ def test_the_base_stands_for_its_better_prompt(run, right, part):
     best = comparisons.best_samples(run)
     assert list(best) == [part, "sft", "grpo"] and best[part] == (rows if part == "base-chat" else samples("base"))
     found = {c.before: c for c in comparisons.compare_checkpoints(run)}
-    assert part in found and found[part].comparable == (part == "base-chat")
+    assert found[part].differs == (() if part == "base-chat" else ("prompt_sha256",))
     label = report.label_of(part)
     assert f"- **{label} → + SFT**: " in report.results_markdown(run)
     assert list(report.gain_table(run))[1] == f"{label} → + SFT"
 
 
-# name: (what changes in the samples of the first side, what is said of a clear gain)
-SAID = {
-    "all the same": ({}, "improved"),
-    "another prompt": ({"prompt_sha256": "x"}, "higher, each in its own prompt"),
-    "another budget": ({"budget": 512}, "higher, with different token budgets"),
-    "another temperature": ({"temperature": 1.0}, "higher, at different temperatures"),
+# name: (right before, right after, what changes in one sample before, verdict)
+SPOKEN = {
+    "clear gain": (range(5), range(30), {}, "improved"),
+    "clear loss": (range(30), range(5), {}, "worse"),
+    "small gain": (range(10), range(12), {}, "no clear difference"),
+    "small loss, another prompt": (range(12), range(10), {"prompt_sha256": "x"}, "no clear difference"),
+    "nothing changed": (range(12), range(12), {}, "no clear difference"),
+    "another prompt": (range(5), range(30), {"prompt_sha256": "x"}, "higher, each in its own prompt"),
+    "clear loss, another prompt": (range(30), range(5), {"prompt_sha256": "x"}, "lower, each in its own prompt"),
+    "another budget": (range(5), range(30), {"budget": 512}, "higher, with different token budgets"),
+    "another temperature": (range(5), range(30), {"temperature": 1.0}, "higher, at different temperatures"),
     "another prompt and budget": (
+        range(5),
+        range(30),
         {"prompt_sha256": "x", "budget": 512},
         "higher, each in its own prompt and with different token budgets",
     ),
-    "another seed": ({"seed": 1}, "improved"),
+    "another seed": (range(5), range(30), {"seed": 1}, "improved"),
 }
 
 
-@pytest.mark.parametrize(("changes", "said"), SAID.values(), ids=SAID)
-def test_what_differs_is_said(run, changes, said):
-    first = [sample(0, "sft", correct_flexible=False, **changes), *(sample(n, correct_flexible=False) for n in range(1, N))]
-    write_samples(run, "sft", first)
-    line = next(line for line in report.results_markdown(run).splitlines() if line.startswith("- **+ SFT"))
-    assert line.startswith(f"- **+ SFT → + GRPO**: {said}, **+65.0 points** "), line
+@pytest.mark.parametrize(("before", "after", "changes", "verdict"), SPOKEN.values(), ids=SPOKEN)
+def test_improved_is_printed_only_where_it_is_shown_and_else_what_differs(run, before, after, changes, verdict):
+    first, *rest = (sample(n, correct_flexible=n in before) for n in range(N))
+    write_samples(run, "base", [first | changes, *rest])
+    write_samples(run, "sft", [sample(n, correct_flexible=n in after) for n in range(N)])
+    line = next(line for line in report.results_markdown(run).splitlines() if line.startswith("- **base"))
+    assert line.startswith(f"- **base (own prompt) → + SFT**: {verdict}, **"), line
 
 
 VERDICTS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=8, max_size=60)
@@ -425,7 +416,7 @@ def test_improved_and_reduced_are_earned(tmp_path_factory, verdicts, changes, fa
     measure = comparisons.has_false_claim if false_claims else comparisons.is_right
     (comparison,) = comparisons.compare_checkpoints(folder, measure)
     d = comparison.difference
-    spoken = comparison.verdict("raised", "reduced") if false_claims else comparison.verdict()
+    spoken = comparison.verdict(*(("raised", "reduced") if false_claims else ("improved", "worse")))
     clear = d.low > 0 or d.high < 0
     assert (spoken == "no clear difference") == (not clear)
     assert (spoken in WORDS) == (clear and not changes)
@@ -435,7 +426,7 @@ def test_improved_and_reduced_are_earned(tmp_path_factory, verdicts, changes, fa
 
 
 def test_compare_sampled(full_run):
-    found = comparisons.compare_sampled(full_run)
+    found = comparisons.compare_checkpoints(full_run, prefix="sampled-")
     assert [(c.before, c.after) for c in found] == [("base", "sft"), ("sft", "grpo"), ("base", "grpo")]
     rows = {part: report.samples_of(full_run, f"sampled-{part}") for part in report.CHECKPOINTS}
     scores = {part: [[r["correct_flexible"] for r in given[i : i + 4]] for i in range(0, 40, 4)] for part, given in rows.items()}
@@ -445,7 +436,7 @@ def test_compare_sampled(full_run):
     assert [c.adjusted_p for c in found] == holm([c.p_value for c in found])
     write_samples(full_run, "sampled-sft", draws("sft", {n: ["1"] * 4 for n in range(1, 11)}))
     with pytest.raises(ValueError, match="did not answer the same problems"):
-        comparisons.compare_sampled(full_run)
+        comparisons.compare_checkpoints(full_run, prefix="sampled-")
 
 
 @given(st.lists(st.tuples(ROWS, ROWS), min_size=1, max_size=40))
@@ -480,19 +471,6 @@ def test_the_cause_is_what_was_wrong_with_the_wrong_sample(wrong, cause):
 # --- Tables ------------------------------------------------------------------
 
 
-def test_results_table(run):
-    table = report.results_table(run)
-    assert list(table["checkpoint"]) == ["base (own prompt)", "+ SFT", "+ GRPO"]
-    low, high = (f"{100 * end:.1f}" for end in wilson_interval(24, N))
-    assert table.loc[1, "accuracy, flexible"] == f"60.0% ({low}–{high})"
-    low, high = (f"{100 * end:.1f}" for end in wilson_interval(18, N))
-    assert table.loc[1, "accuracy, strict"] == f"45.0% ({low}–{high})"
-    low, high = (f"{100 * end:.1f}" for end in wilson_interval(6, N))
-    assert table.loc[1, "with a false claim"] == f"15.0% ({low}–{high})"  # 0, 3 and 30, 33, 36, 39
-    assert list(table.loc[1, ["problems", "in the format", "truncated", "mean tokens"]]) == ["40", "50.0%", "2.5%", "30"]
-    assert not any("@" in column for column in table)
-
-
 def test_results_table_of_a_full_run(full_run):
     table = report.results_table(full_run)
     assert list(table["checkpoint"]) == ["base (own prompt)", "base (same prompt)", "+ SFT", "+ GRPO"]
@@ -510,16 +488,9 @@ def test_a_run_without_sft_compares_base_and_grpo(run):
     assert list(report.save_summary(run)) == ["base", "grpo"]
 
 
-SMALL = {  # part: the verdicts on four problems
-    "base": [0, 0, 0, 0],
-    "sft": [1, 0, 0, 0],
-    "grpo": [1, 1, 0, 0],
-}
-
-
 def test_results_markdown_in_full(tmp_path):
-    for part, verdicts in SMALL.items():
-        write_samples(tmp_path, part, [small(n, part, bool(right)) for n, right in enumerate(verdicts)])
+    for part, right in {"base": 0, "sft": 1, "grpo": 2}.items():  # of four problems
+        write_samples(tmp_path, part, [small(n, part, n < right) for n in range(4)])
         write_samples(tmp_path, f"sampled-{part}", draws(part, {0: ["1", "1"] if part == "grpo" else ["1", "5"], 1: ["2", "7"]}))
     write_samples(tmp_path, "longer-base", [small(3, "base", True, budget=512, truncated=False)])
     assert report.results_markdown(tmp_path) == RESULTS
@@ -558,43 +529,6 @@ By avg@k, the mean over samples at temperature 1:
 """  # noqa: E501
 
 
-# name: (right before, right after, prompt before, verdict)
-SPOKEN = {
-    "clear gain": (range(5), range(30), "chat", "improved"),
-    "clear gain, other prompt": (range(5), range(30), "own", "higher, each in its own prompt"),
-    "clear loss": (range(30), range(5), "chat", "worse"),
-    "clear loss, other prompt": (range(30), range(5), "own", "lower, each in its own prompt"),
-    "small gain": (range(10), range(12), "chat", "no clear difference"),
-    "small loss": (range(12), range(10), "own", "no clear difference"),
-    "nothing changed": (range(12), range(12), "chat", "no clear difference"),
-}
-
-
-@pytest.mark.parametrize(("before", "after", "prompt", "verdict"), SPOKEN.values(), ids=SPOKEN)
-def test_improved_is_printed_only_where_it_is_shown(run, before, after, prompt, verdict):
-    for part, right in (("base", before), ("sft", after)):
-        style = prompt if part == "base" else "chat"
-        write_samples(run, part, [sample(n, correct_flexible=n in right, prompt_sha256=style) for n in range(N)])
-    line = next(line for line in report.results_markdown(run).splitlines() if line.startswith("- **base"))
-    assert f"→ + SFT**: {verdict}, **" in line, line
-
-
-def test_gain_table(run):
-    table = report.gain_table(run)
-    assert list(table) == ["cause", "base (own prompt) → + SFT", "+ SFT → + GRPO"]
-    assert list(table["cause"]) == ["format/extraction", "truncation", "arithmetic", "grounding", "other", "all"]
-    # From base to SFT 12 to 27 are gained and 0 to 3 lost; a wrong sample has false arithmetic where 3 divides its number.
-    assert list(table.iloc[:, 1]) == [
-        "+0.0 (0 gained, 0 lost)",
-        "+0.0 (0 gained, 0 lost)",
-        "+10.0 (6 gained, 2 lost)",
-        "+0.0 (0 gained, 0 lost)",
-        "+20.0 (10 gained, 2 lost)",
-        "+30.0",
-    ]
-    assert table.iloc[5, 2] == "+5.0"
-
-
 def test_outcomes_table(run):
     table = tables.outcomes_table(run).set_index("outcome")
     assert list(table.index) == list(summary.OUTCOMES)
@@ -604,47 +538,31 @@ def test_outcomes_table(run):
     assert math.isclose(sum(float(cell.rstrip("%")) for cell in table["+ SFT"]), 100)
 
 
-def test_audit_table(run):
-    table = report.audit_table(run).set_index("checkpoint")
-    low, high = (f"{100 * end:.1f}" for end in wilson_interval(6, N))
-    assert dict(table.loc["+ SFT"]) == {
-        "with a claim to check": "100.0%",
-        "H1 false arithmetic": f"15.0% ({low}–{high})",
-        "false per 100 claims": "7.50",  # 6 of 80
-        "false per 100 tokens": f"{100 * 6 / 1180:.2f}",
-        "H2 ungrounded number": "0.0%",
-        "H3 answer not in trace": "0.0%",
-        "H4 several answers": "0.0%",
-        "H6 loop or cut off": "0.0%",
-    }
-
-
 def test_audit_markdown_quotes_what_the_audit_was_measured_to_find(run):
     bare = report.audit_markdown(run)
-    assert bare.startswith("| checkpoint | ") and bare.endswith("skips what it cannot read.*\n")
-    figures = {
-        "H1": {"traces": 150, "arithmetic": 115, "found": 114, "exact": 113, "flags": 185, "unconfirmed": 1},
-        "H2": {"cases": 2000, "found": 1700, "false_flags": 0.0193},
-        "gold": {"traces": 8792, "with a claim": 8657, "H1": 31},
-        "traces_per_second": 2500,
-    }
-    (run.parent / "audit.json").write_text(json.dumps(figures))
-    assert tables.audit_note(run.parent) == (
-        f"{tables.BLIND} On labelled traces of other models H1 found 114 of 115 with false arithmetic, and 184 of its 185 flags "
-        "hold by an independent evaluation. H2 found 85.0% of 2,000 planted numbers, and flagged 1.9% of GSM8K's own solutions."
+    assert bare.startswith(
+        "| checkpoint | with a claim to check | H1 false arithmetic | false per 100 claims | false per 100 tokens | "
+        "H2 ungrounded number | H3 answer not in trace | H4 several answers | H6 loop or cut off |\n"
     )
-    assert report.audit_markdown(run) == bare.replace(tables.BLIND, tables.audit_note(run.parent))
+    assert bare.endswith("skips what it cannot read.*\n")
+    measured = {
+        "H1": {"arithmetic": 115, "found": 114, "flags": 185, "unconfirmed": 1},
+        "H2": {"cases": 2000, "found": 1700, "false_flags": 0.0193},
+    }
+    (run.parent / "audit.json").write_text(json.dumps(measured))
+    assert report.audit_markdown(run) == bare.removesuffix("*\n") + (
+        " On labelled traces of other models H1 found 114 of 115 with false arithmetic, and 184 of its 185 flags hold by an "
+        "independent evaluation. H2 found 85.0% of 2,000 planted numbers, and flagged 1.9% of GSM8K's own solutions.*\n"
+    )
 
 
 def test_twins_markdown(full_run):
     lines = report.twins_markdown(full_run).splitlines()
     assert lines[0] == "| checkpoint | unanswerable problems | refused | answered all the same | answerable ones refused |"
-    assert [line.split(" |")[0] for line in lines[2:5]] == ["| base (own prompt)", "| + SFT", "| + GRPO"]
-    low, high = (f"{100 * end:.1f}" for end in wilson_interval(15, 20))
-    assert f"| 20 | 75.0% ({low}–{high}) | 25.0% (" in lines[3] and lines[3].endswith("| 0.0% |")
+    assert lines[3] == "| + SFT | 20 | 75.0% (53.1–88.8) | 25.0% (11.2–46.9) | 0.0% |"
     assert lines[6].startswith("- **base (own prompt) → + SFT**: refusals higher, each in its own prompt, **+75.0 points** (95% ")
     assert lines[7].startswith("- **+ SFT → + GRPO**: refusals reduced, **-35.0 points** (95% interval ")
-    assert "; 0 newly refused, 7 no longer; exact McNemar p = 0.016, after Holm p = 0.016." in lines[7]
+    assert lines[7].endswith("; 0 newly refused, 7 no longer; exact McNemar p = 0.016, after Holm p = 0.016.")
     assert len(lines) == 9
 
 
@@ -661,22 +579,18 @@ PLAN = {
     "smallest_difference": 0.0281,
     "frozen_before_training": True,
 }
+POWER = "(80% power, if the verdict on 20% changes)"
 # name: (what changes in the plan, the sentences)
 PLANNED = {
     "before training": (
         {},
-        "Planned before anything was trained: 2,000 problems, greedy, 1,024 tokens. So many problems can show a difference of "
-        "2.8 points or more (80% power, if the verdict on 20% changes).",
+        "Planned before anything was trained: 2,000 problems, greedy, 1,024 tokens. "
+        f"So many problems can show a difference of 2.8 points or more {POWER}.",
     ),
-    "after training": (
-        {"frozen_before_training": False},
-        "Planned **only after training had begun**: 2,000 problems, greedy, 1,024 tokens. So many problems can show a difference "
-        "of 2.8 points or more (80% power, if the verdict on 20% changes).",
-    ),
-    "too few problems": (
-        {"items": 8, "smallest_difference": 0.5},
-        "Planned before anything was trained: 8 problems, greedy, 1,024 tokens. So few problems cannot show any difference (80% "
-        "power, if the verdict on 20% changes).",
+    "after training, and too few problems": (
+        {"frozen_before_training": False, "items": 8, "smallest_difference": 0.5},
+        "Planned **only after training had begun**: 8 problems, greedy, 1,024 tokens. "
+        f"So few problems cannot show any difference {POWER}.",
     ),
     "one problem": (
         {"items": 1, "smallest_difference": None},
@@ -688,12 +602,6 @@ PLANNED = {
 @pytest.mark.parametrize(("changes", "sentences"), PLANNED.values(), ids=PLANNED)
 def test_plan_sentence(changes, sentences):
     assert report.plan_sentence(PLAN | changes) == sentences
-
-
-def test_every_markdown_table_has_as_many_cells_in_every_line(full_run):
-    text = report.results_markdown(full_run) + report.audit_markdown(full_run) + report.twins_markdown(full_run)
-    for first, second in pairwise(text.splitlines()):
-        assert not (first.startswith("|") and second.startswith("|")) or first.count("|") == second.count("|"), (first, second)
 
 
 # --- Several seeds -----------------------------------------------------------
