@@ -32,8 +32,6 @@ def tags(html: str) -> set[str]:
 MARKS = {
     "false": ("So 39 + 47 = 76.", "", 'So <mark title="false: it is 86">39 + 47 = 76</mark>.'),
     "true": ("39 + 47 = 86.", "", "39 + 47 = 86."),
-    "none": ("no claim", "", "no claim"),
-    "empty": ("", "", ""),
     "chain": (
         "3 + 4 = 8 = 9",
         "",
@@ -89,16 +87,6 @@ def test_a_damaged_plan_is_named(run, text):
     (run / "eval_plan.json").write_text(text)
     with pytest.raises(ValueError, match=r"eval_plan\.json is damaged"):
         write_card(run, RECIPES["tiny"])
-
-
-def test_without_samples_it_says_what_to_run(tmp_path):
-    with pytest.raises(FileNotFoundError, match="run notebooks/03_Inference"):
-        write_card(tmp_path, RECIPES["tiny"])
-
-
-def test_the_card_does_not_change_from_one_writing_to_the_next(run):
-    once = write_card(run, RECIPES["tiny"]).read_bytes()
-    assert write_card(run, RECIPES["tiny"]).read_bytes() == once
 
 
 # --- Card: every number is computed again, from the rows and not by `report` -------

@@ -8,35 +8,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_run import well_formed, write_samples
+from made_up_run import RIGHT, N, sample, samples, write_everything, write_run, write_samples
 from readme import readme_block, update_readme
 
 from grpo_lab import report
 from grpo_lab.report import comparisons, seeds, summary, tables
 from grpo_math.answers import UNANSWERABLE
-from grpo_math.stats import cluster_interval, holm, paired_bootstrap, paired_difference, sign_flip, wilson_interval
-
-N = 40
-RIGHT = {"base": range(0, 12), "base-chat": range(0, 10), "sft": range(4, 28), "grpo": range(4, 30)}
-
-
-def sample(number: int, part: str = "sft", **changes) -> dict:
-    """A row in which every third wrong answer has a false claim, and the last one was cut off."""
-    right = number in RIGHT[part]
-    false = not right and number % 3 == 0
-    kind = {
-        "completion": "line\u2028separator",
-        "false_claims": int(false),
-        "flags": ["H1"] if false else [],
-        "truncated": number == 39,
-        "budget": 256,
-        "setting": part,
-    }
-    return well_formed(number, part, right) | kind | changes
-
-
-def samples(part: str, **changes) -> list[dict]:
-    return [sample(number, part, **changes) for number in range(N)]
+from grpo_math.stats import cluster_interval, wilson_interval
 
 
 def twin(number: int, part: str, refused: bool, answer: str | None = None) -> dict:
@@ -46,34 +24,18 @@ def twin(number: int, part: str, refused: bool, answer: str | None = None) -> di
     return sample(number, part, id=f"q{number:03}-twin", gold=UNANSWERABLE, correct_flexible=refused, **row)
 
 
-def draws(part: str, answers: dict[int, list[str | None]], **changes) -> list[dict]:
-    """k samples a problem at temperature 1: `answers[number]` are those of one problem, whose gold is number + 1."""
-    return [
-        sample(n, part, sample=k, extracted_flexible=text, correct_flexible=text == str(n + 1), temperature=1.0, **changes)
-        for n, texts in answers.items()
-        for k, text in enumerate(texts)
-    ]
-
-
 @pytest.fixture
 def run(tmp_path):
     """A run folder with the greedy samples of the three checkpoints."""
-    for part in ("base", "sft", "grpo"):
-        write_samples(tmp_path / "my-run", part, samples(part))
-    return tmp_path / "my-run"
+    return write_run(tmp_path / "my-run")
 
 
 @pytest.fixture
-def full_run(run):
+def full_run(tmp_path):
     """The same with everything that notebook 03 can measure."""
-    write_samples(run, "base-chat", samples("base-chat"))
-    answers = {"base": (0, None, 6, 7), "sft": (0, 0, 0, 1), "grpo": (0, 0, 0, 0)}  # how far off; None: no answer
-    for part, slips in answers.items():
-        texts = {n: [slip if slip is None else str(n + 1 + slip) for slip in slips] for n in range(10)}
-        write_samples(run, f"sampled-{part}", draws(part, texts))
-        refused = {"base": 0, "sft": 15, "grpo": 8}[part]
-        write_samples(run, f"twins-{part}", [twin(n, part, n < refused, "5") for n in range(20)])
-    write_samples(run, "longer-base", [sample(39, "base", correct_flexible=True, truncated=False, budget=512)])
+    run = write_everything(tmp_path / "my-run")
+    longer = [sample(n, "base", truncated=False, correct_flexible=n == 33, budget=512) for n in (17, 25, 33)]
+    write_samples(run, "longer-base", longer)
     return run
 
 
@@ -102,7 +64,7 @@ def test_summarise():
     rows = [
         sample(0, correct_flexible=True, correct_strict=True, claims=3, false_claims=2, flags=["H1", "H2"], tokens=100),
         sample(1, correct_flexible=True, correct_strict=False, claims=1, false_claims=0, flags=[], tokens=60),
-        sample(2, correct_flexible=False, claims=0, false_claims=0, flags=["H3", "H6"], tokens=40, truncated=True),
+        sample(2, correct_flexible=False, claims=0, false_claims=0, flags=["H3", "H6"], tokens=40),
         sample(3, correct_flexible=True, correct_strict=False, claims=1, false_claims=1, flags=["H1", "H4"], tokens=50),
     ]
     intervals = {}
@@ -327,30 +289,6 @@ def test_paired_functions_refuse_other_problems(function, after, words):
         function(samples("base"), after)
 
 
-@pytest.mark.parametrize("measure", [comparisons.is_right, comparisons.has_false_claim])
-def test_compare_checkpoints_adjusts_for_its_three_pairs(run, measure):
-    found = comparisons.compare_checkpoints(run, measure)
-    assert [(c.before, c.after) for c in found] == [("base", "sft"), ("sft", "grpo"), ("base", "grpo")]
-    measured = {part: [measure(row) for row in samples(part)] for part in report.CHECKPOINTS}
-    differences = [paired_difference(measured[c.before], measured[c.after]) for c in found]
-    assert [c.difference for c in found] == differences
-    assert [c.adjusted_p for c in found] == holm([d.p_value for d in differences])
-    assert [c.differs for c in found] == [("prompt_sha256",), (), ("prompt_sha256",)]
-
-
-def test_twins_are_compared_where_they_were_measured(full_run):
-    found = comparisons.compare_checkpoints(full_run, prefix="twins-")
-    assert [(c.before, c.after, c.difference.difference) for c in found] == [
-        ("base", "sft", 0.75),
-        ("sft", "grpo", -0.35),
-        ("base", "grpo", 0.4),
-    ]
-    (full_run / "samples" / "twins-base.jsonl").unlink()
-    assert [(c.before, c.after) for c in comparisons.compare_checkpoints(full_run, prefix="twins-")] == [("sft", "grpo")]
-    (full_run / "samples" / "twins-grpo.jsonl").unlink()
-    assert comparisons.compare_checkpoints(full_run, prefix="twins-") == []
-
-
 # name: (right in the others' prompt, the part that stands for the base)
 BASES = {
     "worse in the others' prompt": (range(0, 11), "base"),
@@ -396,10 +334,10 @@ SPOKEN = {
 @pytest.mark.parametrize(("before", "after", "changes", "verdict"), SPOKEN.values(), ids=SPOKEN)
 def test_improved_is_printed_only_where_it_is_shown_and_else_what_differs(run, before, after, changes, verdict):
     first, *rest = (sample(n, correct_flexible=n in before) for n in range(N))
-    write_samples(run, "base", [first | changes, *rest])
-    write_samples(run, "sft", [sample(n, correct_flexible=n in after) for n in range(N)])
-    line = next(line for line in report.results_markdown(run).splitlines() if line.startswith("- **base"))
-    assert line.startswith(f"- **base (own prompt) → + SFT**: {verdict}, **"), line
+    write_samples(run, "sft", [first | changes, *rest])
+    write_samples(run, "grpo", [sample(n, correct_flexible=n in after) for n in range(N)])
+    line = next(line for line in report.results_markdown(run).splitlines() if line.startswith("- **+ SFT"))
+    assert line.startswith(f"- **+ SFT → + GRPO**: {verdict}, **"), line
 
 
 VERDICTS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=8, max_size=60)
@@ -425,16 +363,9 @@ def test_improved_and_reduced_are_earned(tmp_path_factory, verdicts, changes, fa
     assert any(spoken + ", **" in line for line in report.results_markdown(folder).splitlines())
 
 
-def test_compare_sampled(full_run):
-    found = comparisons.compare_checkpoints(full_run, prefix="sampled-")
-    assert [(c.before, c.after) for c in found] == [("base", "sft"), ("sft", "grpo"), ("base", "grpo")]
-    rows = {part: report.samples_of(full_run, f"sampled-{part}") for part in report.CHECKPOINTS}
-    scores = {part: [[r["correct_flexible"] for r in given[i : i + 4]] for i in range(0, 40, 4)] for part, given in rows.items()}
-    for c in found:
-        sides = scores[c.before], scores[c.after]
-        assert (c.difference, c.p_value) == (paired_bootstrap(*sides), sign_flip(*sides))
-    assert [c.adjusted_p for c in found] == holm([c.p_value for c in found])
-    write_samples(full_run, "sampled-sft", draws("sft", {n: ["1"] * 4 for n in range(1, 11)}))
+def test_several_samples_of_other_problems_are_not_compared(full_run):
+    rows = report.samples_of(full_run, "sampled-sft")
+    write_samples(full_run, "sampled-sft", rows[2:])  # without the first problem
     with pytest.raises(ValueError, match="did not answer the same problems"):
         comparisons.compare_checkpoints(full_run, prefix="sampled-")
 
@@ -463,7 +394,7 @@ CAUSE_OF = {
 
 @pytest.mark.parametrize(("wrong", "cause"), CAUSE_OF.values(), ids=CAUSE_OF)
 def test_the_cause_is_what_was_wrong_with_the_wrong_sample(wrong, cause):
-    right, bad = [sample(1, correct_flexible=True)], [sample(1, **{"correct_flexible": False, "false_claims": 0} | wrong)]
+    right, bad = [sample(7, correct_flexible=True)], [sample(7, **{"correct_flexible": False} | wrong)]
     assert [(p.cause, p.gained, p.lost) for p in comparisons.decompose(bad, right) if p.net] == [(cause, 1, 0)]
     assert [(p.cause, p.gained, p.lost) for p in comparisons.decompose(right, bad) if p.net] == [(cause, 0, 1)]
 
@@ -471,70 +402,32 @@ def test_the_cause_is_what_was_wrong_with_the_wrong_sample(wrong, cause):
 # --- Tables ------------------------------------------------------------------
 
 
-def test_results_table_of_a_full_run(full_run):
-    table = report.results_table(full_run)
-    assert list(table["checkpoint"]) == ["base (own prompt)", "base (same prompt)", "+ SFT", "+ GRPO"]
-    assert list(table["pass@4"]) == ["100.0%", "–", "100.0%", "100.0%"]
-    assert list(table["maj@4"]) == ["33.3%", "–", "100.0%", "100.0%"]
-    assert [cell.split(" ")[0] for cell in table["avg@4"]] == ["25.0%", "–", "75.0%", "100.0%"]
-
-
 def test_a_run_without_sft_compares_base_and_grpo(run):
     (run / "samples" / "sft.jsonl").unlink()
-    assert list(report.results_table(run)["checkpoint"]) == ["base (own prompt)", "+ GRPO"]
+    assert list(report.results_table(run)["checkpoint"]) == ["base (own prompt)", "base (same prompt)", "+ GRPO"]
     assert report.results_markdown(run).count("\n- **") == 2  # by accuracy and by false claims
     assert list(report.gain_table(run)) == ["cause", "base (own prompt) → + GRPO"]
     assert list(tables.outcomes_table(run)) == ["outcome", "base (own prompt)", "+ GRPO"]
     assert list(report.save_summary(run)) == ["base", "grpo"]
 
 
-def test_results_markdown_in_full(tmp_path):
-    for part, right in {"base": 0, "sft": 1, "grpo": 2}.items():  # of four problems
-        write_samples(tmp_path, part, [small(n, part, n < right) for n in range(4)])
-        write_samples(tmp_path, f"sampled-{part}", draws(part, {0: ["1", "1"] if part == "grpo" else ["1", "5"], 1: ["2", "7"]}))
-    write_samples(tmp_path, "longer-base", [small(3, "base", True, budget=512, truncated=False)])
-    assert report.results_markdown(tmp_path) == RESULTS
-
-
-def small(number: int, part: str, right: bool, **changes) -> dict:
-    values = {"correct_strict": False, "formatted": part != "base", "tokens": 20, "truncated": part == "base" and number == 3}
-    return sample(number, part, correct_flexible=right, false_claims=int(not right), **values | changes)
-
-
-RESULTS = """| checkpoint | problems | accuracy, flexible | with a false claim | accuracy, strict | in the format | truncated | mean tokens | avg@2 | pass@2 | maj@2 |
-| :-- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |
-| base (own prompt) | 4 | 0.0% (0.0–60.2) | 100.0% (39.8–100.0) | 0.0% (0.0–60.2) | 0.0% | 25.0% | 20 | 50.0% (19.7–81.0) | 100.0% | 50.0% |
-| + SFT | 4 | 25.0% (4.6–69.9) | 75.0% (30.1–95.4) | 0.0% (0.0–60.2) | 100.0% | 0.0% | 20 | 50.0% (19.7–81.0) | 100.0% | 50.0% |
-| + GRPO | 4 | 50.0% (15.0–85.0) | 50.0% (15.0–85.0) | 0.0% (0.0–60.2) | 100.0% | 0.0% | 20 | 75.0% (25.3–96.2) | 100.0% | 75.0% |
-
-base (own prompt) was often cut off; with 512 tokens its flexible accuracy is 25.0%, and 0.0% are cut off.
-
-On the same problems, by flexible accuracy:
-
-- **base (own prompt) → + SFT**: no clear difference, **+25.0 points** (95% interval -27.6 to +60.9); 1 problem gained, 0 lost; exact McNemar p = 1.000, after Holm p = 1.000.
-- **+ SFT → + GRPO**: no clear difference, **+25.0 points** (95% interval -27.6 to +60.9); 1 problem gained, 0 lost; exact McNemar p = 1.000, after Holm p = 1.000.
-- **base (own prompt) → + GRPO**: no clear difference, **+50.0 points** (95% interval -16.6 to +83.2); 2 problems gained, 0 lost; exact McNemar p = 0.500, after Holm p = 1.000.
-
-By completions with a verified false claim:
-
-- **base (own prompt) → + SFT**: no clear difference, **-25.0 points** (95% interval -60.9 to +27.6); no longer in 1 completion, newly in 0; exact McNemar p = 1.000, after Holm p = 1.000.
-- **+ SFT → + GRPO**: no clear difference, **-25.0 points** (95% interval -60.9 to +27.6); no longer in 1 completion, newly in 0; exact McNemar p = 1.000, after Holm p = 1.000.
-- **base (own prompt) → + GRPO**: no clear difference, **-50.0 points** (95% interval -83.2 to +16.6); no longer in 2 completions, newly in 0; exact McNemar p = 0.500, after Holm p = 1.000.
-
-By avg@k, the mean over samples at temperature 1:
-
-- **base (own prompt) → + SFT**: **+0.0 points** (95% interval -60.6 to +62.1, paired bootstrap); sign-flip p = 1.000, after Holm p = 1.000.
-- **+ SFT → + GRPO**: **+25.0 points** (95% interval -24.7 to +46.2, paired bootstrap); sign-flip p = 1.000, after Holm p = 1.000.
-- **base (own prompt) → + GRPO**: **+25.0 points** (95% interval -24.7 to +46.2, paired bootstrap); sign-flip p = 1.000, after Holm p = 1.000.
-"""  # noqa: E501
+def test_what_stands_between_the_table_and_the_comparisons(full_run):
+    (full_run / "contamination_sft.json").write_text('{"flagged": ["q000", "q030"]}')
+    (full_run / "contamination_grpo.json").write_text('{"flagged": ["q030", "q031"]}')
+    _, longer, clean, *_ = report.results_markdown(full_run).split("\n\n")
+    assert longer == "base (own prompt) was often cut off; with 512 tokens its flexible accuracy is 32.5%, and 0.0% are cut off."
+    assert clean == (
+        "Without 3 problems that training may have met (flagged by the contamination check): "
+        "base (own prompt) 29.7%, + SFT 64.9%, + GRPO 70.3%."
+    )
 
 
 def test_outcomes_table(run):
     table = tables.outcomes_table(run).set_index("outcome")
     assert list(table.index) == list(summary.OUTCOMES)
     assert list(table) == ["base (own prompt)", "+ SFT", "+ GRPO"]
-    assert table.loc["right and clean", "+ SFT"] == "60.0%"
-    assert table.loc["truncated", "+ SFT"] == "2.5%"
+    assert table.loc["right and clean", "+ SFT"] == "55.0%"
+    assert table.loc["truncated", "+ SFT"] == "5.0%"
     assert math.isclose(sum(float(cell.rstrip("%")) for cell in table["+ SFT"]), 100)
 
 
@@ -556,20 +449,19 @@ def test_audit_markdown_quotes_what_the_audit_was_measured_to_find(run):
     )
 
 
-def test_twins_markdown(full_run):
-    lines = report.twins_markdown(full_run).splitlines()
+def test_twins_are_compared_where_they_were_measured(run):
+    assert report.twins_markdown(run) == "No unanswerable problems were measured.\n"
+    write_samples(run, "twins-grpo", [twin(n, "grpo", n < 8, "5") for n in range(20)])
+    assert report.twins_markdown(run).count("\n") == 3  # a table of one row, and nothing to compare
+    for part, refused in {"base": 0, "sft": 15}.items():
+        write_samples(run, f"twins-{part}", [twin(n, part, n < refused, "5") for n in range(20)])
+    lines = report.twins_markdown(run).splitlines()
     assert lines[0] == "| checkpoint | unanswerable problems | refused | answered all the same | answerable ones refused |"
     assert lines[3] == "| + SFT | 20 | 75.0% (53.1–88.8) | 25.0% (11.2–46.9) | 0.0% |"
     assert lines[6].startswith("- **base (own prompt) → + SFT**: refusals higher, each in its own prompt, **+75.0 points** (95% ")
     assert lines[7].startswith("- **+ SFT → + GRPO**: refusals reduced, **-35.0 points** (95% interval ")
     assert lines[7].endswith("; 0 newly refused, 7 no longer; exact McNemar p = 0.016, after Holm p = 0.016.")
-    assert len(lines) == 9
-
-
-def test_twins_markdown_without_twins(run):
-    assert report.twins_markdown(run) == "No unanswerable problems were measured.\n"
-    write_samples(run, "twins-grpo", [twin(0, "grpo", True)])
-    assert report.twins_markdown(run).count("\n") == 3  # a table of one row, and nothing to compare
+    assert lines[8].startswith("- **base (own prompt) → + GRPO**: ") and len(lines) == 9
 
 
 PLAN = {

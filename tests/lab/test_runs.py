@@ -1,7 +1,6 @@
 """Run folders and bad input: every mistake of a user gets one clear sentence, and nothing already made is lost."""
 
 import json
-import os
 
 import pytest
 
@@ -39,13 +38,6 @@ def test_a_folder_that_cannot_be_written(tmp_path):
         runs.open_run("mine", tmp_path)
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_folder(tmp_path):
-    (tmp_path / "results").mkdir(mode=0o500)
-    with pytest.raises(PermissionError, match="Cannot write to"):
-        runs.open_run("mine", tmp_path)
-
-
 @pytest.mark.parametrize(("stage", "notebook"), [("sft", "01_SFT_pre-tuning.ipynb"), ("grpo", "02_GRPO_reasoning_tuning.ipynb")])
 def test_a_notebook_started_before_its_predecessor(tmp_path, stage, notebook):
     with pytest.raises(FileNotFoundError, match=f"run notebooks/{notebook} with RUN = '{tmp_path.name}' first"):
@@ -57,13 +49,8 @@ def test_latest_checkpoint_counts_and_passes_over_cut_off_ones(tmp_path):
     make_checkpoint(tmp_path, 9)
     newest = make_checkpoint(tmp_path, 10)  # not "9", which sorts last as text
     make_checkpoint(tmp_path, 20, complete=False)
+    (make_checkpoint(tmp_path, 30) / "trainer_state.json").write_text('{"global_st')
     assert runs.latest_checkpoint(tmp_path) == newest
-
-
-def test_a_checkpoint_with_a_torn_state_is_not_complete(tmp_path):
-    good = make_checkpoint(tmp_path, 5)
-    (make_checkpoint(tmp_path, 6) / "trainer_state.json").write_text('{"global_st')
-    assert runs.latest_checkpoint(tmp_path) == good
 
 
 def test_settings_are_saved_with_their_environment(tmp_path):

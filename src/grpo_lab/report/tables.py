@@ -99,14 +99,13 @@ def results_markdown(run_dir: Path | str) -> str:
     flagged = set()
     for path in Path(run_dir).glob("contamination_*.json"):
         flagged.update(json.loads(path.read_text())["flagged"])
-    clean = {}
-    for name in checkpoints_of(run_dir):
+    clean = []
+    for name in checkpoints_of(run_dir) if flagged else ():
         if rows := [row for row in samples_of(run_dir, name) if row["id"] not in flagged]:
-            clean[label_of(name)] = summarise(rows)["accuracy_flexible"]
-    if flagged and clean:
-        told = ", ".join(f"{label} {percent(accuracy)}" for label, accuracy in clean.items())
+            clean.append(f"{label_of(name)} {percent(summarise(rows)['accuracy_flexible'])}")
+    if clean:
         count = counted(len(flagged), "problem")
-        parts.append(f"Without {count} that training may have met (flagged by the contamination check): {told}.")
+        parts.append(f"Without {count} that training may have met (flagged by the contamination check): {', '.join(clean)}.")
 
     parts.append("On the same problems, by flexible accuracy:")
     lines = []
