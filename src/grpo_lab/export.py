@@ -9,7 +9,6 @@ Call `runs.choose_backend` before this module is imported.
 """
 
 import json
-import os
 import re
 import shlex
 import shutil
@@ -21,7 +20,7 @@ import httpx
 import psutil
 import torch
 from accelerate.utils.memory import clear_device_cache
-from huggingface_hub import CommitOperationAdd, HfApi, constants, try_to_load_from_cache
+from huggingface_hub import CommitOperationAdd, HfApi
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
@@ -32,18 +31,9 @@ from grpo_lab.recipes import Recipe
 from grpo_lab.runs import require_adapter
 from grpo_math.formats import user_turn
 
-PROMPTS, TOKENS = 8, 128  # that are compared; with Qwen's vocabulary their logits take 0.6 GB
-HEADROOM = 1.2  # of memory, for activations, the cache and those logits
+PROMPTS, TOKENS = 8, 128  # that are compared
+HEADROOM = 1.2  # of memory, for activations, the cache and the logits, which take 0.6 GB with Qwen's vocabulary
 GGUF_TYPES = ("f16", "q8_0", "q4_k_m")  # of the many that Unsloth knows: 16, 8 and about 5 bits a weight
-Trace = tuple[torch.Tensor, torch.Tensor]  # see greedy_trace
-NOTES = {  # the library that reads a repository, and what stands above the card, which is written for the adapter
-    "adapter": ("peft", "This repository holds the LoRA adapter: wherever the card names a path of it, put `{repo}`."),
-    "merged": (
-        "transformers",
-        'This repository holds the adapter folded into its base at 16 bits: `AutoModelForCausalLM.from_pretrained("{repo}")` '
-        "loads it whole, without PEFT. The measurements below are the adapter's.",
-    ),
-}
 
 
 # 1. Merge: one 16-bit model.
@@ -57,7 +47,7 @@ def merge_adapter(run: Path, recipe: Recipe, root: Path, backend: str, questions
     time; free the notebook's own first.
 
     Raises FileNotFoundError where the run has no adapter, RuntimeError where disk or memory do not suffice (before anything is
-    loaded), ValueError for an adapter of another recipe or weights that float16 cannot hold.
+    loaded), ValueError for an adapter of another recipe.
     """
     adapter, folder = require_adapter(run, "grpo"), run.with_name(f"{run.name}-export") / "merged"
     _require_room(recipe, root, folder)
@@ -69,17 +59,11 @@ def merge_adapter(run: Path, recipe: Recipe, root: Path, backend: str, questions
     model = models.load_adapter(base, adapter, trainable=False)
     turns = [user_turn(question) for question in questions[:PROMPTS]]
     prompts = [tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True) for turn in turns]
-    before = greedy_trace(model, tokenizer, prompts)
+    written, logits = _greedy(model, tokenizer, prompts)
 
     # Merged, then rounded.
     dtype = torch.bfloat16 if models.compute_dtype(recipe) == torch.bfloat16 else torch.float16
     model = model.merge_and_unload(safe_merge=True).to(dtype)
-    broken = [name for name, weight in model.named_parameters() if not weight.isfinite().all()]
-    if broken:
-        raise ValueError(
-            f"The merged weights do not fit in {str(dtype).removeprefix('torch.')} ({broken[0]} has infinite values): "
-            "merge on a card of compute capability 8 or higher, which saves bfloat16."
-        )
     # The base's own generation settings sample, and may end at another mark than the one that training taught.
     model.generation_config = GenerationConfig(eos_token_id=end_tokens(tokenizer), pad_token_id=tokenizer.pad_token_id)
     model.config.eos_token_id, model.config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
@@ -93,11 +77,12 @@ def merge_adapter(run: Path, recipe: Recipe, root: Path, backend: str, questions
     clear_device_cache(garbage_collection=True)
     model, _ = models.load_base(replace(unquantised, base_model=str(folder)), root, backend)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    identical, token, gap = compare(before, greedy_trace(model, tokenizer, prompts), tokenizer.pad_token_id)
-    where = f", the first difference at token {token}" if token else ""
+    written_again, logits_again = _greedy(model, tokenizer, prompts)
+    gap = (logits - logits_again).abs().max().item()
+    identical = sum(first == second for first, second in zip(written, written_again, strict=True))
     print(
         f"Merged, in {str(dtype).removeprefix('torch.')}, against adapter + base: {identical} of {len(prompts)} greedy "
-        f"completions are identical{where}; the logits differ by at most {gap:.2g}."
+        f"completions are identical; the logits of their first tokens differ by at most {gap:.2g}."
     )
     if recipe.load_in_4bit:
         print("What was measured is the adapter over 4-bit weights; over the 16-bit ones it may do a little better or worse.")
@@ -106,84 +91,52 @@ def merge_adapter(run: Path, recipe: Recipe, root: Path, backend: str, questions
     return folder
 
 
-@torch.inference_mode()
-def greedy_trace(model: PreTrainedModel, tokenizer: Tokenizer, prompts: Sequence[str]) -> Trace:
-    """The first TOKENS tokens of each greedy completion (prompts, steps), and their logits (steps, prompts, vocabulary).
-
-    All prompts are one batch; the result lies on the CPU.
-    """
-    model.eval()
-    batch = tokenizer(list(prompts), return_tensors="pt", padding=True, add_special_tokens=False).to(model.device)
-    output = model.generate(
-        **batch,
-        max_new_tokens=TOKENS,
-        do_sample=False,
-        eos_token_id=end_tokens(tokenizer),
-        pad_token_id=tokenizer.pad_token_id,
-        return_dict_in_generate=True,
-        output_logits=True,
-    )
-    logits = torch.stack([step.float().cpu() for step in output.logits])
-    return output.sequences[:, batch["input_ids"].shape[1] :].cpu(), logits
-
-
-def compare(first: Trace, second: Trace, pad: int) -> tuple[int, int | None, float]:
-    """How far two traces of the same prompts agree. `pad`: what follows the end of a completion, and is compared with nothing.
-
-    Returns how many completions are identical, the earliest token that differs in any (from 1; None if none), and the largest
-    absolute difference of the logits at steps before which both had written the same.
-    """
-    positions, worst = [], 0.0
-    for row, pair in enumerate(zip(first[0].tolist(), second[0].tolist(), strict=True)):
-        a, b = (ids[: ids.index(pad) + 1] if pad in ids else ids for ids in pair)
-        same = next((n for n, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
-        if a != b:
-            positions.append(same + 1)
-        shared = min(same + 1, len(a), len(b))  # the step that differs had the same text before it
-        gap = first[1][:shared, row] - second[1][:shared, row]
-        worst = max(worst, gap.abs().max().item())
-    return len(first[0]) - len(positions), min(positions, default=None), worst
-
-
 def _require_room(recipe: Recipe, root: Path, folder: Path) -> None:
     """RuntimeError where disk or memory do not suffice for a merge, judged by the base's configuration; nothing is loaded."""
     config = AutoConfig.from_pretrained(models.base_path(recipe, root))
     with torch.device("meta"):
         weights = sum(weight.numel() for weight in AutoModelForCausalLM.from_config(config).parameters())
-    needs = {folder: 2 * weights - _size_of(folder)}  # bytes; an earlier merge makes room for this one
-    if not recipe.base_model.startswith("data/"):  # the cache has the base in 4 bits, or by Unsloth's name, or not at all
-        names = (recipe.base_model, f"unsloth/{recipe.base_model.partition('/')[2]}")
-        files = ("model.safetensors", "model.safetensors.index.json")
-        cached = any(isinstance(try_to_load_from_cache(name, file), str) for name in names for file in files)
-        needs[Path(constants.HF_HUB_CACHE)] = 0 if cached else 2 * weights
-    disks = {place: existing_parent(place).stat().st_dev for place in needs}
-    for place, disk in disks.items():
-        wanted, there = sum(needs[p] for p in needs if disks[p] == disk), shutil.disk_usage(existing_parent(place)).free
-        if there < wanted:
-            raise RuntimeError(
-                f"This export needs {_in_gib(wanted)} on the disk of {place}, and {_in_gib(there)} are free: "
-                "delete old exports, checkpoints or downloads there, or push the adapter alone, which is small."
-            )
     clear_device_cache(garbage_collection=True)
     if torch.cuda.is_available():
-        there, where = torch.cuda.mem_get_info()[0], "the GPU"
+        memory, where = torch.cuda.mem_get_info()[0], "the GPU"
     else:
-        there, where = psutil.virtual_memory().available, "this machine"
-    wanted = HEADROOM * weights * models.compute_dtype(recipe).itemsize
-    if there < wanted:
-        raise RuntimeError(
-            f"Merging needs {_in_gib(wanted)} of memory, and {where} has {_in_gib(there)} free: restart the "
-            "session and run only the cells that this one needs (not the measurement), or use a larger machine."
-        )
+        memory, where = psutil.virtual_memory().available, "this machine"
+    disk = shutil.disk_usage(existing_parent(folder)).free
+    for place, wanted, there, advice in (
+        (
+            f"the disk of {folder}",
+            2 * weights,
+            disk,
+            "delete old exports, checkpoints or downloads there, or push the adapter alone",
+        ),
+        (
+            f"the memory of {where}",
+            HEADROOM * weights * models.compute_dtype(recipe).itemsize,
+            memory,
+            "restart the session and run only the cells that this one needs (not the measurement), or use a larger machine",
+        ),
+    ):
+        if there < wanted:
+            raise RuntimeError(f"A merge needs {wanted / GIB:.2g} GiB of {place}, and {there / GIB:.2g} are free: {advice}.")
 
 
-def _size_of(folder: Path) -> int:
-    """Bytes of all files under a folder; 0 where there is none."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def _in_gib(size: float) -> str:
-    return f"{size / GIB:.2g} GiB"
+@torch.inference_mode()
+def _greedy(model: PreTrainedModel, tokenizer: Tokenizer, prompts: Sequence[str]) -> tuple[list[list[int]], torch.Tensor]:
+    """The first TOKENS tokens of each greedy completion, without its end marks, and the logits of their first tokens."""
+    model.eval()
+    batch = tokenizer(list(prompts), return_tensors="pt", padding=True, add_special_tokens=False).to(model.device)
+    ends = end_tokens(tokenizer)
+    output = model.generate(
+        **batch,
+        max_new_tokens=TOKENS,
+        do_sample=False,
+        eos_token_id=ends,
+        pad_token_id=tokenizer.pad_token_id,
+        return_dict_in_generate=True,
+        output_logits=True,
+    )
+    completions = output.sequences[:, batch["input_ids"].shape[1] :].tolist()
+    return [[token for token in ids if token not in ends] for ids in completions], output.logits[0].float().cpu()
 
 
 # 2. The hub: a private repository, with the model card as its README.
@@ -198,35 +151,37 @@ def push(run: Path, recipe: Recipe, repo: str, merged: Path | None = None) -> st
     card = run / "MODEL_CARD.md"
     if not card.is_file():
         raise FileNotFoundError(f"There is no {card.name} in {run.name}: run the cell that writes the card first.")
-    folder, kind = (merged, "merged") if merged else (require_adapter(run, "grpo"), "adapter")
+    if merged:
+        folder, library = merged, "transformers"
+        note = (
+            "This repository holds the adapter folded into its base at 16 bits: "
+            f'`AutoModelForCausalLM.from_pretrained("{repo}")` loads it whole, without PEFT. '
+            "The measurements below are the adapter's."
+        )
+    else:
+        folder, library = require_adapter(run, "grpo"), "peft"
+        note = f"This repository holds the LoRA adapter: wherever the card names a path of it, put `{repo}`."
     files: dict[str, Path | bytes] = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    if kind == "adapter":  # PEFT wrote down where the base lies on this machine
+    if not merged:  # PEFT wrote down where the base lies on this machine
         config = json.loads((folder / "adapter_config.json").read_text()) | {"base_model_name_or_path": recipe.base_model}
         files["adapter_config.json"] = (json.dumps(config, indent=2) + "\n").encode()
-    library, note = NOTES[kind]
+    # The card is written for the adapter: its first lines name the library that reads the repository, then stands the note.
     text = re.sub(r"^library_name: .*$", f'library_name: "{library}"', card.read_text(encoding="utf-8"), count=1, flags=re.M)
     _, front, body = text.split("---\n", 2)
-    files["README.md"] = f"---\n{front}---\n\n> {note.format(repo=repo)}\n{body}".encode()
+    files["README.md"] = f"---\n{front}---\n\n> {note}\n{body}".encode()
 
     hub = HfApi()
     try:
         hub.create_repo(repo, private=True, exist_ok=True)
-        public = not hub.model_info(repo).private
-    except (OSError, httpx.HTTPError) as error:
-        raise OSError(
-            f"The hub repository {repo} cannot be written to ({first_line(error)}): set HF_TOKEN to a "
-            "token that may write there (a secret on Colab and Kaggle, an environment variable elsewhere), and check the name."
-        ) from error
-    if public:
-        raise OSError(f"The hub repository {repo} is public: choose another name, or make it private in its settings.")
-    print(f"Uploading {_in_gib(_size_of(folder))} to {repo}.")
-    try:
+        if not hub.model_info(repo).private:
+            raise PermissionError("it is public, and must be private")
         adds = [CommitOperationAdd(name, content) for name, content in files.items()]
-        done = hub.create_commit(repo, adds, commit_message=f"The {kind} of {run.name}")
+        done = hub.create_commit(repo, adds, commit_message=f"The {folder.name} of {run.name}")
     except (OSError, RuntimeError, httpx.HTTPError) as error:  # RuntimeError: an upload by hf_xet
         raise OSError(
-            f"Uploading to {repo} failed ({first_line(error)}): what was to be sent lies in {folder}, so run the cell again, or "
-            "check the repository's quota on the hub."
+            f"{folder} could not be pushed to {repo} ({first_line(error)}): set HF_TOKEN to a token that may write there (a "
+            "secret on Colab and Kaggle, an environment variable elsewhere), check the repository's name, privacy and quota on "
+            "the hub, and run the cell again."
         ) from error
     return done.commit_url.partition("/commit/")[0]
 
@@ -234,11 +189,11 @@ def push(run: Path, recipe: Recipe, repo: str, merged: Path | None = None) -> st
 # 3. GGUF: the file that llama.cpp and Ollama read.
 
 
-def write_gguf(merged: Path, recipe: Recipe, backend: str, kind: str = "q8_0") -> list[Path]:
+def write_gguf(merged: Path, recipe: Recipe, backend: str, kind: str) -> list[Path]:
     """Convert the model that `merge_adapter` made, by Unsloth; returns the files. kind: one of GGUF_TYPES.
 
-    Where llama.cpp is lacking Unsloth installs it, with system packages, as root: on Colab and Kaggle it may; elsewhere
-    RuntimeError says what to type instead. Raises ValueError for an unknown kind and for the tiny base.
+    Unsloth installs llama.cpp with system packages, as root: on Colab and Kaggle it may; elsewhere RuntimeError says what to type
+    instead. Raises ValueError for an unknown kind and for the tiny base.
     """
     if kind not in GGUF_TYPES:
         raise ValueError(f"There is no GGUF type {kind!r}: choose one of {', '.join(GGUF_TYPES)}.")
@@ -247,22 +202,12 @@ def write_gguf(merged: Path, recipe: Recipe, backend: str, kind: str = "q8_0") -
             "llama.cpp does not know the tiny base's tokenizer and would cut text otherwise than the model was trained to: "
             "a GGUF is made of a recipe with a base from the hub."
         )
-    may_install, may_convert = detect_host() in ("colab", "kaggle"), backend == "unsloth"
-    if may_convert and not may_install:
-        from unsloth_zoo.llama_cpp import check_llama_cpp  # what Unsloth itself asks before it installs
-
-        os.environ.setdefault("UNSLOTH_AUTO_INSTALL", "0")  # should its second look find nothing, it stops
-        try:
-            check_llama_cpp()
-        except RuntimeError:
-            may_convert = False
-    if not may_convert:
-        outtype = "f16" if kind == "q4_k_m" else kind
+    if backend != "unsloth" or detect_host() not in ("colab", "kaggle"):
+        outtype, smaller = ("f16", ", of which llama-quantize makes q4_k_m") if kind == "q4_k_m" else (kind, "")
         target = merged.with_name(f"model-{outtype}.gguf")
-        smaller = ", of which llama-quantize makes q4_k_m" if kind == "q4_k_m" else ""
         raise RuntimeError(
-            "A GGUF is made by Unsloth, on Colab and Kaggle or where llama.cpp is present, because it installs system packages "
-            "where it is not: type `git clone --depth 1 https://github.com/ggml-org/llama.cpp; pip install sentencepiece; "
+            "A GGUF is made by Unsloth, on Colab and Kaggle alone, because it installs system packages: type "
+            "`git clone --depth 1 https://github.com/ggml-org/llama.cpp; pip install sentencepiece; "
             f"python llama.cpp/convert_hf_to_gguf.py {shlex.quote(str(merged))} --outtype {outtype} "
             f"--outfile {shlex.quote(str(target))}`{smaller}."
         )

@@ -6,10 +6,8 @@ model or a data set wrote is escaped and stands in <pre>, where neither HTML nor
 
 import json
 import os
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from html import escape
-from itertools import chain, zip_longest
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +17,7 @@ from matplotlib.figure import Figure
 import grpo_lab
 from grpo_lab import figures
 from grpo_lab.health import diagnose
-from grpo_lab.records import CHECKPOINTS, has_part, label_of, read_completions, read_metrics, reward_parts
+from grpo_lab.records import CHECKPOINTS, has_part, label_of, read_completions, read_metrics
 from grpo_lab.report.comparisons import best_samples, changed_samples, is_right
 from grpo_lab.report.marks import marked_html
 from grpo_lab.report.tables import (
@@ -39,11 +37,12 @@ from grpo_math.rewards.contract import completion_text
 NOTEBOOK = Path("notebooks", "examples", "05_Look_at_runs.ipynb")
 TRACES = ("*_metrics.csv", "*_config.json", "stages.csv", "samples/*.jsonl")  # what makes a folder a run
 MOST_RUNS = 4  # with more, only the tables and curves that compare them are shown
-MOST_ROWS = 400  # of an interactive table
-MOST_BYTES = 5_000_000  # of the text in all of them, so that the page stays below 10 MB with its figures
+MOST_ROWS = 400  # of all runs in one kind of interactive table, so that the page stays small enough to be opened
 STATIC_ROWS = 3
-TEXT_STYLE = "white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere;margin:0;background:none;text-align:left"
-KINDS = {"solved": "solved", "broken": "broken", "still_wrong": "still wrong", "still_right": "still right"}
+TEXT_STYLE = (
+    "white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere;width:max-content;max-width:32em;"
+    "margin:0;background:none;text-align:left"
+)
 
 # The page loads nothing: nbconvert's scripts from other hosts (require.js, MathJax, mermaid) are left out of its template. A
 # figure has its panels' titles as its description, which nbconvert's own template leaves out.
@@ -119,14 +118,14 @@ def _each(runs: Sequence[Path], *parts: Callable[[Path], object]) -> None:
     for run in runs:
         display(Markdown(f"### {run.name}"))
         for part in parts:
-            if (shown := _made(run, part)) is not None:
-                _display(shown)
+            _display(_made(run, part))
 
 
 def _display(shown: object) -> None:
-    """Display; a figure with the titles of its panels as its description."""
+    """Display, if there is something; a figure with the titles of its panels as its description."""
     titles = [axes.get_title(loc="left") for axes in shown.axes] if isinstance(shown, Figure) else []
-    display(shown, metadata={"image/png": {"alt": "; ".join(filter(None, titles))}} if titles else None)
+    if shown is not None:
+        display(shown, metadata={"image/png": {"alt": "; ".join(filter(None, titles))}} if titles else None)
 
 
 def _made(run: Path, make: Callable[[Path], object]) -> object:
@@ -147,43 +146,31 @@ def show_results(runs: Sequence[Path], interactive: bool) -> None:
     tables = {run.name: table for run in measured if (table := _made(run, results_table)) is not None}
     if len(tables) > 1:
         frame = pd.concat(tables, names=["run", None]).fillna("–").reset_index("run")
-        display(table_html(frame, interactive, most_static=None))
+        display(table_html(frame, interactive))
     _each(runs, lambda run: Markdown(f"{read_plan(run)}\n\n{results_markdown(run)}"))
 
 
 def show_settings(runs: Sequence[Path], interactive: bool) -> None:
     """The settings of which the runs have different values, a row a setting."""
     frame = settings_that_differ(runs)
-    if frame.empty:
-        display(Markdown("*One run, or runs with the same settings: nothing differs.*"))
-    else:
-        display(table_html(frame, interactive, most_static=None))
+    same = Markdown("*One run, or runs with the same settings: nothing differs.*")
+    display(same if frame.empty else table_html(frame, interactive))
 
 
 def settings_that_differ(runs: Sequence[Path]) -> pd.DataFrame:
     """The columns "setting" and one a run: what the `<stage>_config.json` of the runs do not share; "–" where it is not set."""
-    settings = {}
+    columns = []
     for run in runs:
-        settings[run.name] = {}
-        for stage in ("priming", *CHECKPOINTS):  # the last stage that was begun counts
-            path = run / f"{stage}_config.json"
+        settings = {}
+        for path in (run / f"{stage}_config.json" for stage in ("priming", *CHECKPOINTS)):  # the last stage that was begun counts
             try:
-                settings[run.name] |= dict(_flat(json.loads(path.read_text(encoding="utf-8"))))
-            except FileNotFoundError:
-                continue
-            except (ValueError, AttributeError) as error:
-                settings[run.name][path.name] = f"damaged: {error}"
-    names = dict.fromkeys(chain.from_iterable(settings.values()))
-    rows = [[name, *(found.get(name, "–") for found in settings.values())] for name in names]
-    return pd.DataFrame([row for row in rows if len(set(row[1:])) > 1], columns=["setting", *settings]).map(escape)
-
-
-def _flat(values: dict, above: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", str(value)
+                read = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+                settings |= pd.json_normalize(read).astype(object).iloc[0].to_dict()  # "settings.recipe.grpo.rollouts"
+            except ValueError as error:
+                settings[path.name] = f"damaged: {error}"
+        columns.append(pd.Series(settings, name=run.name, dtype=object).map(str))
+    frame = pd.concat(columns, axis=1).fillna("–")
+    return frame[frame.nunique(axis=1) > 1].map(escape).rename_axis("setting").reset_index()
 
 
 def show_curves(runs: Sequence[Path]) -> None:
@@ -215,7 +202,7 @@ def show_outcomes(runs: Sequence[Path]) -> None:
 # --- What the models wrote ---------------------------------------------------
 
 
-def table_html(frame: pd.DataFrame, interactive: bool, most_static: int | None = STATIC_ROWS) -> HTML:
+def table_html(frame: pd.DataFrame, interactive: bool, most_static: int | None = None) -> HTML:
     """A data frame whose cells are HTML already: with itables to sort, filter by column and search, or static (GitHub).
 
     most_static: rows of the static table (None: all). Column names are escaped here.
@@ -241,51 +228,47 @@ def table_html(frame: pd.DataFrame, interactive: bool, most_static: int | None =
                 display_logo_when_loading=False,
             )
         )
+    shown = frame.head(most_static or len(frame))
     with pd.option_context("display.max_colwidth", None):  # else pandas cuts long cells
-        table = frame.head(most_static or len(frame)).to_html(index=False, escape=False, border=0)
-    left = len(frame) - (most_static or len(frame))
-    return HTML(table + (f"<p>{left:,} more rows are in the table that `make report` exports.</p>" if left > 0 else ""))
+        table = shown.to_html(index=False, escape=False, border=0)
+    left = len(frame) - len(shown)
+    return HTML(table + (f"<p>{left:,} more rows are in the table that `make report` exports.</p>" if left else ""))
 
 
 def show_samples(runs: Sequence[Path], interactive: bool) -> None:
     """The checkpoints' completions of the same problem, side by side, false claims and numbers from nowhere marked."""
-    room = MOST_BYTES // (2 * len(runs))
-    _each(runs, lambda run: _told_table(*samples_table(run, room), interactive))
+    _each(runs, lambda run: _told_table(*samples_table(run, MOST_ROWS // len(runs)), interactive))
 
 
 def show_completions(runs: Sequence[Path], interactive: bool) -> None:
     """What GRPO sampled, by step, with what each reward function paid and the advantage."""
-    room = MOST_BYTES // (2 * len(runs))
-    _each(runs, lambda run: _told_table(*completions_table(run, room), interactive))
+    _each(runs, lambda run: _told_table(*completions_table(run, MOST_ROWS // len(runs)), interactive))
 
 
 def _told_table(told: str, frame: pd.DataFrame, interactive: bool) -> HTML:
-    return HTML(f"<p>{escape(told)}</p>" + (table_html(frame, interactive).data if len(frame) else ""))
+    return HTML(f"<p>{escape(told)}</p>" + (table_html(frame, interactive, STATIC_ROWS).data if len(frame) else ""))
 
 
-def samples_table(run: Path, room: int = MOST_BYTES) -> tuple[str, pd.DataFrame]:
+def samples_table(run: Path, most: int = MOST_ROWS) -> tuple[str, pd.DataFrame]:
     """A sentence on what is shown, and a row a problem: what the last stage made of it, flags, problem, gold and completions.
 
-    The first problem of each kind (solved, broken ...), then the second of each, and so on, up to MOST_ROWS and `room` bytes.
-    Raises as `read_samples` and `changed_samples`.
+    The first problem of each kind (solved, broken ...), then the second of each, and so on, up to `most`. Raises as
+    `read_samples` and `changed_samples`.
     """
     samples = best_samples(run)
     before, after = list(samples)[-2:]
-    changed = changed_samples(samples[before], samples[after])
     by_id = {name: {row["id"]: row for row in rows} for name, rows in samples.items()}
-    turns = zip_longest(*([(kind, was["id"]) for was, _ in pairs] for kind, pairs in changed.items()))
-
-    def row_of(kind: str, key: str) -> dict:
-        rows = {name: side[key] for name, side in by_id.items()}
-        first = rows[after]
-        flags = sorted({flag for row in rows.values() for flag in row["flags"]})
-        cells = {"change": KINDS[kind], "flags": escape(" ".join(flags))}
-        cells |= {"problem": _text_html(first["question"]), "gold": _text_html(first["gold"])}
-        return cells | {label_of(name): _sample_html(row) for name, row in rows.items()}
-
-    rows = _fitting((row_of(*turn) for turn in chain.from_iterable(turns) if turn), room)
-    counts = ", ".join(f"{len(pairs):,} {KINDS[kind]}" for kind, pairs in changed.items())
-    total = counted(len(by_id[after]), "problem")
+    changed = {kind.replace("_", " "): pairs for kind, pairs in changed_samples(samples[before], samples[after]).items()}
+    turns = [(turn, kind, now) for kind, pairs in changed.items() for turn, (_, now) in enumerate(pairs)]
+    rows = []
+    for _, kind, last in sorted(turns, key=lambda turn: turn[0])[:most]:
+        sides = {label_of(name): side[last["id"]] for name, side in by_id.items()}
+        flags = sorted({flag for side in sides.values() for flag in side["flags"]})
+        cells = {"change": kind, "flags": escape(" ".join(flags))}
+        cells |= {"problem": _text_html(last["question"]), "gold": _text_html(last["gold"])}
+        rows.append(cells | {label: _sample_html(side) for label, side in sides.items()})
+    counts = ", ".join(f"{len(pairs):,} {kind}" for kind, pairs in changed.items())
+    total = counted(len(turns), "problem")
     told = f"From {label_of(before)} to {label_of(after)}, of {total}: {counts}. Here are {len(rows):,}, the kinds in turn."
     return told, pd.DataFrame(rows)
 
@@ -298,50 +281,29 @@ def _sample_html(row: dict) -> str:
     return f"<b>{verdict}</b>{_text_html(', '.join(facts))}{_text_html(row['completion'], row['question'])}"
 
 
-def completions_table(run: Path, room: int = MOST_BYTES) -> tuple[str, pd.DataFrame]:
-    """A sentence on what is shown, and a row a completion: step, group, problem, text, reward parts, reward, advantage.
+def completions_table(run: Path, most: int = MOST_ROWS) -> tuple[str, pd.DataFrame]:
+    """A sentence on what is shown, and a row a completion: step, group, problem, text, and all else that was logged of it.
 
-    The first group (the completions of one prompt) of every step, then the second, and so on, up to MOST_ROWS and `room` bytes.
+    The first group (the completions of one prompt) of every step, then the second, and so on, up to `most`.
     """
-    with warnings.catch_warnings(record=True, action="always") as damaged:
-        logged = read_completions(run)
-    groups: dict[float, dict[object, list[dict]]] = {}
-    for row in logged:
-        key = row.get("group", completion_text(row["prompt"]))
-        groups.setdefault(row["step"], {}).setdefault(key, []).append(row)
-    turns = zip_longest(*(found.values() for found in groups.values()))
-    ordered = chain.from_iterable(group for turn in turns for group in turn if group)
-    rows = sorted(_fitting(map(_completion_cells, ordered), room), key=lambda row: row["step"])
-    told = "No training completions were kept (grpo/completions/)."
-    if logged:
-        steps = counted(len(groups), "logged step")
-        told = f"{len(rows):,} of {counted(len(logged), 'completion')} of {steps}: the first prompts of each."
-    return " ".join([told, *(str(warning.message).replace(f"{run}/", "") + "." for warning in damaged)]), pd.DataFrame(rows)
-
-
-def _completion_cells(row: dict) -> dict:
-    problem = completion_text(row["prompt"])
-    cells = {"step": row["step"], "group": row.get("group")}
-    cells |= {"problem": _text_html(problem), "completion": _text_html(completion_text(row["completion"]), problem)}
-    cells |= {name: _text_html(str(row[name])) for name in ("gold", "extracted") if name in row}
-    cells |= {name: escape(str(row[name])) for name in ("correct", "truncated", "flags") if name in row}
-    paid = {**reward_parts(row), "reward": row.get("reward"), "advantage": row["advantage"], "tokens": row.get("tokens")}
-    return cells | {name: round(value, 4) if isinstance(value, float) else value for name, value in paid.items()}
+    logged = read_completions(run)
+    if not logged:
+        return "No training completions were kept (grpo/completions/).", pd.DataFrame()
+    rows = []
+    for row in sorted(logged, key=lambda row: row.get("group", 0))[:most]:
+        problem, completion = completion_text(row["prompt"]), completion_text(row["completion"])
+        cells = {"step": row["step"], "group": row.get("group")}
+        cells |= {"problem": _text_html(problem), "completion": _text_html(completion, problem)}
+        for name, value in row.items():
+            if name != "prompt" and name not in cells:
+                cells[name] = _text_html(value) if isinstance(value, str) else value
+        rows.append(cells)
+    frame = pd.DataFrame(rows).sort_values("step", kind="stable").round(4)
+    steps = counted(len({row["step"] for row in logged}), "logged step")
+    return f"{len(rows):,} of {counted(len(logged), 'completion')} of {steps}: the first prompts of each.", frame
 
 
 def _text_html(text: str, problem: str | None = None) -> str:
     """Text in a <pre>, where MathJax typesets nothing; with its problem, a completion, marked."""
     inner = escape(text) if problem is None else marked_html(text, problem)
-    width = min(30, 1 + max(map(len, text.split("\n"))) // 3)  # so that a column of long texts is wide
-    return f'<pre class="tex2jax_ignore mathjax_ignore" style="{TEXT_STYLE};min-width:{width}em">{inner}</pre>'
-
-
-def _fitting(rows: Iterator[dict], room: int) -> list[dict]:
-    """The first rows, up to MOST_ROWS and `room` bytes of their cells; one at the least."""
-    kept = []
-    for row in rows:
-        room -= sum(len(str(cell).encode()) for cell in row.values())
-        if kept and (room < 0 or len(kept) == MOST_ROWS):
-            break
-        kept.append(row)
-    return kept
+    return f'<pre class="tex2jax_ignore mathjax_ignore" style="{TEXT_STYLE}">{inner}</pre>'

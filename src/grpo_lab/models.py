@@ -18,16 +18,12 @@ MOST_THREADS = 4  # a model this small only gets slower on more
 
 
 def check_base(path: Path) -> None:
-    """Compare a base made by this repo with the hash in its record. Says what to do where a file is missing or damaged."""
+    """Compare a base made by this repo with the hash in its record. ValueError where one of the two is missing or damaged."""
     weights, record = path / "model.safetensors", path / "pretraining.json"
-    if not weights.is_file() or not record.is_file():
-        raise FileNotFoundError(
-            f"The tiny base is not complete: {weights.name} or {record.name} is missing from {path}. "
-            f"Restore it with `git checkout -- {path.parent.name}/{path.name}`, or make it again with `make tiny-base`."
-        )
-    if hashlib.sha256(weights.read_bytes()).hexdigest() != json.loads(record.read_text())["sha256"]:
+    whole = weights.is_file() and record.is_file()
+    if not whole or hashlib.sha256(weights.read_bytes()).hexdigest() != json.loads(record.read_text())["sha256"]:
         raise ValueError(
-            f"The tiny base is damaged: {weights} does not have the hash that its record names. "
+            f"The tiny base is damaged: {weights} is missing or does not have the hash that {record.name} beside it names. "
             f"Restore it with `git checkout -- {path.parent.name}/{path.name}`, or make it again with `make tiny-base`."
         )
 
@@ -44,8 +40,30 @@ def load_base(recipe: Recipe, root: Path, backend: str) -> tuple[PreTrainedModel
 
     4-bit weights, where the recipe has them, need a GPU; a trial on a CPU loads in float32.
     """
-    load = _load_with_unsloth if backend == "unsloth" else _load_with_transformers
-    model, tokenizer = load(base_path(recipe, root), recipe, recipe.load_in_4bit and torch.cuda.is_available())
+    name, dtype, on_gpu = base_path(recipe, root), compute_dtype(recipe), torch.cuda.is_available()
+    in_4bit = recipe.load_in_4bit and on_gpu
+    if backend == "unsloth":
+        from unsloth import FastLanguageModel
+
+        model, tokenizer = FastLanguageModel.from_pretrained(
+            name,
+            max_seq_length=recipe.max_length,
+            dtype=dtype,
+            load_in_4bit=in_4bit,
+            use_gradient_checkpointing="unsloth" if on_gpu else False,
+        )
+    else:
+        settings = {}
+        if in_4bit:
+            settings["quantization_config"] = BitsAndBytesConfig(
+                load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype, bnb_4bit_use_double_quant=True
+            )
+        if on_gpu:
+            settings["device_map"] = {"": 0}
+        elif torch.backends.mps.is_available():
+            settings["device_map"] = {"": "mps"}
+        model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, **settings)
+        tokenizer = AutoTokenizer.from_pretrained(name)
     torch.set_num_threads(min(MOST_THREADS, torch.get_num_threads()))
     return model, prepare_tokenizer(tokenizer, recipe)
 
@@ -68,72 +86,34 @@ def prepare_tokenizer(tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> Pre
     tokenizer.padding_side = "left"
     fmt = get_format(recipe.format)
     tokenizer.chat_template = plain_template(fmt) if recipe.template == "plain" else chat_template(fmt, recipe.system_prompt)
-    end_turns(tokenizer)
-    return tokenizer
-
-
-def end_turns(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Make the end of a turn the end of a text, and padding another token: else a model that pads never learns to stop."""
+    # The end of a turn is the end of a text, and padding another token: else a model that pads never learns to stop.
     if "<|im_end|>" in tokenizer.get_vocab():
         tokenizer.eos_token = "<|im_end|>"
     if tokenizer.pad_token is None or tokenizer.pad_token == tokenizer.eos_token:
         tokenizer.pad_token = "<|endoftext|>"
-
-
-def _load_with_unsloth(name: str, recipe: Recipe, in_4bit: bool) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    from unsloth import FastLanguageModel
-
-    return FastLanguageModel.from_pretrained(
-        name,
-        max_seq_length=recipe.max_length,
-        dtype=compute_dtype(recipe),
-        load_in_4bit=in_4bit,
-        use_gradient_checkpointing="unsloth" if torch.cuda.is_available() else False,
-    )
-
-
-def _load_with_transformers(name: str, recipe: Recipe, in_4bit: bool) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    dtype, settings = compute_dtype(recipe), {}
-    if in_4bit:
-        settings["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype, bnb_4bit_use_double_quant=True
-        )
-    if torch.cuda.is_available():
-        settings["device_map"] = {"": 0}
-    elif torch.backends.mps.is_available():
-        settings["device_map"] = {"": "mps"}
-    model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, **settings)
-    return model, AutoTokenizer.from_pretrained(name)
+    return tokenizer
 
 
 def add_adapter(model: PreTrainedModel, lora: Lora, backend: str, seed: int) -> PreTrainedModel:
     """A fresh trainable LoRA adapter on the model."""
+    lora_settings = {
+        "r": lora.rank,
+        "lora_alpha": lora.alpha,
+        "lora_dropout": lora.dropout,
+        "target_modules": list(lora.target_modules),
+        "bias": "none",
+    }
     if backend == "unsloth":
         from unsloth import FastLanguageModel
 
+        checkpointing = "unsloth" if torch.cuda.is_available() else False
         return FastLanguageModel.get_peft_model(
-            model,
-            r=lora.rank,
-            lora_alpha=lora.alpha,
-            lora_dropout=lora.dropout,
-            target_modules=list(lora.target_modules),
-            random_state=seed,
-            use_gradient_checkpointing="unsloth" if torch.cuda.is_available() else False,
+            model, random_state=seed, use_gradient_checkpointing=checkpointing, **lora_settings
         )
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)
-    return get_peft_model(
-        model,
-        LoraConfig(
-            r=lora.rank,
-            lora_alpha=lora.alpha,
-            lora_dropout=lora.dropout,
-            bias="none",
-            target_modules=list(lora.target_modules),
-            task_type="CAUSAL_LM",
-        ),
-    )
+    return get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **lora_settings))
 
 
 def check_tokenizer(tokenizer: PreTrainedTokenizerBase, adapter: Path) -> None:

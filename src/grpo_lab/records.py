@@ -8,7 +8,6 @@ import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import TextIO
 
@@ -18,16 +17,12 @@ SAMPLES_NOTEBOOK = "03_Inference_and_Evaluation.ipynb"
 PLAN = "eval_plan.json"
 DISCORDANT = 0.2  # the share of problems on which two checkpoints are taken to differ, in the plan and in what is said of it
 
-KINDS = {  # a type stands for itself alone, since bool is a subclass of int
-    "id checkpoint question gold completion reason prompt_sha256 setting": (str,),
-    "extracted_strict extracted_flexible": (str, type(None)),
-    "sample claims false_claims ungrounded tokens budget seed": (int,),
-    "correct_strict correct_flexible formatted truncated": (bool,),
-    "temperature": (float, int),
-    "flags": (list,),
-}
-FIELDS = {field: types for fields, types in KINDS.items() for field in fields.split()}  # of a sample
-OPTIONAL_FIELDS = {"marks": (list,)}  # samples of earlier runs lack it
+FIELDS = frozenset(  # of a sample, beside `marks`, which samples of earlier runs lack
+    """
+    id checkpoint sample question gold completion extracted_strict extracted_flexible correct_strict correct_flexible reason
+    formatted claims false_claims ungrounded flags truncated tokens budget temperature prompt_sha256 setting seed
+    """.split()
+)
 
 # The columns of a training completion that are no reward function: those that training adds (see `training.Recorder`), and TRL's.
 ADDED_COLUMNS = ("id", "gold", "extracted", "correct", "group", "tokens", "truncated", "flags", "false_claims", "reward")
@@ -45,28 +40,20 @@ def read_samples(path: Path | str) -> list[dict]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There are no samples at {path}: run notebooks/{SAMPLES_NOTEBOOK} for this run first.")
-    stamp = path.stat()
-    return [dict(row) for row in _read_rows(path.resolve(), stamp.st_ino, stamp.st_mtime_ns, stamp.st_size)]
-
-
-@lru_cache(maxsize=32)
-def _read_rows(path: Path, *stamp: int) -> tuple[dict, ...]:
-    """The rows, read once for each state of the file: the tables and figures of a run read the same files many times."""
     again = f"Make the file again with notebooks/{SAMPLES_NOTEBOOK}."
     rows = []
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 row = json.loads(line)
-                wrong = [f"{field} is {row[field]!r}" for field, types in FIELDS.items() if type(row[field]) not in types]
-            except (ValueError, TypeError, KeyError) as error:  # no JSON, no object, a field is missing
-                wrong = [repr(error)]
-            if wrong:
-                raise ValueError(f"{path}, line {number} is damaged: {', '.join(wrong)}. {again}")
+                if missing := sorted(FIELDS - row.keys()):
+                    raise ValueError(f"it lacks {', '.join(missing)}")
+            except ValueError as error:
+                raise ValueError(f"{path}, line {number} is damaged: {error}. {again}") from error
             rows.append(row)
     if not rows:
         raise ValueError(f"{path} holds no samples. {again}")
-    return tuple(rows)
+    return rows
 
 
 def write_jsonl(path: Path | str, rows: Iterable[dict]) -> None:
@@ -127,8 +114,8 @@ def label_of(checkpoint: str) -> str:
 def read_metrics(path: Path | str) -> list[dict[str, float]]:
     """The rows of a `<stage>_metrics.csv` by step, without their empty cells; none where there is no file.
 
-    Where a step stands twice, its values are joined and the later ones count. Raises ValueError that names the file, and
-    the line of a row without a step or of a cell that is no number.
+    Where a step stands twice, its values are joined and the later ones count. Raises ValueError that names file and line of a row
+    without a step, or of a cell that is no number.
     """
     path = Path(path)
     if not path.is_file():
@@ -142,8 +129,6 @@ def read_metrics(path: Path | str) -> list[dict[str, float]]:
                 rows.setdefault(row["step"], {}).update(row)
             except (ValueError, TypeError, KeyError) as error:
                 raise ValueError(f"{path} is not a table of numbers by step: line {reader.line_num} ({error!r}).") from error
-    if not rows:
-        raise ValueError(f"{path} holds no row.")
     return [rows[step] for step in sorted(rows)]
 
 

@@ -12,7 +12,6 @@ import os
 import platform
 import re
 import resource
-import shutil
 import subprocess
 import sys
 import time
@@ -124,17 +123,16 @@ def choose_backend(wanted: str = "auto", device_kind: str = "cpu") -> str:
     """
     if wanted not in BACKENDS:
         raise ValueError(f"There is no backend {wanted!r}. Set BACKEND to one of: {', '.join(BACKENDS)}.")
-    if device_kind == "mps":  # Unsloth trains there through MLX, which has no GRPO; one backend for all stages
-        if wanted == "unsloth":
-            raise ValueError("On Apple Silicon Unsloth has no GRPO: set BACKEND = 'auto' or 'peft', which train on MPS.")
-        return "peft"
+    if wanted == "unsloth" and device_kind == "mps":  # Unsloth trains there through MLX, which has no GRPO
+        raise ValueError("On Apple Silicon Unsloth has no GRPO: set BACKEND = 'auto' or 'peft', which train on MPS.")
     installed = importlib.util.find_spec("unsloth") is not None
     if wanted == "unsloth" and not installed:
         raise ImportError("BACKEND is 'unsloth' but Unsloth is not installed: run `make setup`, or set BACKEND = 'peft'.")
-    chosen = "unsloth" if installed and wanted != "peft" else "peft"
-    if chosen == "unsloth":
+    if wanted == "auto":
+        wanted = "unsloth" if installed and device_kind != "mps" else "peft"
+    if wanted == "unsloth":
         importlib.import_module("unsloth")
-    return chosen
+    return wanted
 
 
 def describe_environment() -> dict[str, str]:
@@ -145,15 +143,11 @@ def describe_environment() -> dict[str, str]:
             found[library] = version(library)
         except PackageNotFoundError:
             found[library] = "not installed"
-    commit = ""
-    if shutil.which("git"):  # a machine without git can still run a downloaded copy
-        git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-        commit = git.stdout.strip()
     return {
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         **found,
-        "commit": commit or "unknown",
+        "commit": subprocess.getoutput("git rev-parse --short HEAD 2>/dev/null") or "unknown",  # a downloaded copy has none
     }
 
 

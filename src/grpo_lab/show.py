@@ -9,6 +9,7 @@ import pandas as pd
 
 from grpo_lab import figures
 from grpo_lab.report.marks import marked_html, marked_text
+from grpo_lab.report.tables import markdown_table
 
 
 def _quoted(text: str) -> str:
@@ -21,18 +22,14 @@ def _mark(sample: dict) -> str:
     return verdict + (", cut off" if sample["truncated"] else "")
 
 
-def samples_markdown(samples: Sequence[dict]) -> str:
-    """Each sample's question, completion and verdict."""
-    return "\n\n".join(f"**{s['question']}**\n\n{_quoted(s['completion'])}\n*{_mark(s)}*" for s in samples)
+def samples_markdown(samples: Sequence[dict], block: Callable[[str], str] = _quoted) -> str:
+    """Each sample's question, completion (as the HTML that `block` makes of it) and verdict."""
+    return "\n\n".join(f"**{s['question']}**\n\n{block(s['completion'])}\n*{_mark(s)}*" for s in samples) or "*none*"
 
 
-def pairs_markdown(pairs: Sequence[tuple[dict, dict]]) -> str:
-    """Pairs of samples of one problem, the earlier checkpoint first."""
-    told = (
-        f"**{a['question']}**\n\n" + "\n".join(f"{s['checkpoint']}: *{_mark(s)}*\n{_quoted(s['completion'])}" for s in (a, b))
-        for a, b in pairs
-    )
-    return "\n\n---\n\n".join(told) or "*none*"
+def audited_markdown(samples: Sequence[dict]) -> str:
+    """Each sample with its false claims marked in the text, each followed by what it really comes to."""
+    return samples_markdown(samples, marked_text)
 
 
 def before_after_markdown(before: Sequence[dict], after: Sequence[dict]) -> str:
@@ -40,9 +37,13 @@ def before_after_markdown(before: Sequence[dict], after: Sequence[dict]) -> str:
     return pairs_markdown(list(zip(before, after, strict=True)))
 
 
-def audited_markdown(samples: Sequence[dict]) -> str:
-    """Each sample with its false claims marked in the text, each followed by what it really comes to."""
-    return "\n\n".join(f"**{s['question']}**\n\n{marked_text(s['completion'])}\n*{_mark(s)}*" for s in samples) or "*none*"
+def pairs_markdown(pairs: Sequence[tuple[dict, dict]]) -> str:
+    """Pairs of samples of one problem, the earlier checkpoint first."""
+    told = [
+        f"**{a['question']}**\n\n" + "\n".join(f"{s['checkpoint']}: *{_mark(s)}*\n{_quoted(s['completion'])}" for s in (a, b))
+        for a, b in pairs
+    ]
+    return "\n\n---\n\n".join(told) or "*none*"
 
 
 def stops_sentence(samples: Sequence[dict]) -> str:
@@ -83,14 +84,12 @@ def reward_table(reward_functions: Sequence[Callable], completions: dict[str, st
 
 def saved_files_markdown(run: Path, names: Sequence[str]) -> str:
     """A list of files of the run with their sizes; one that is missing is said to be."""
-
-    def size(path: Path) -> str:
-        return f"{path.stat().st_size / 1000:,.0f} kB" if path.is_file() else "**missing**"
-
-    return "\n".join(f"- `results/{run.name}/{name}`: {size(run / name)}" for name in names)
+    paths = {name: run / name for name in names}
+    sizes = {name: f"{path.stat().st_size / 1000:,.0f} kB" if path.is_file() else "**missing**" for name, path in paths.items()}
+    return "\n".join(f"- `results/{run.name}/{name}`: {size}" for name, size in sizes.items())
 
 
 def stages_markdown(stages: Sequence[dict[str, str]]) -> str:
     """What each stage took so far."""
-    lines = ["| stage | wall, s | CPU, s | peak memory, MB |", "| --- | ---: | ---: | ---: |"]
-    return "\n".join(lines + [f"| {s['stage']} | {s['wall_s']} | {s['cpu_s']} | {s['peak_memory_mb']} |" for s in stages])
+    columns = {"stage": "stage", "wall_s": "wall, s", "cpu_s": "CPU, s", "peak_memory_mb": "peak memory, MB"}
+    return markdown_table(pd.DataFrame(stages, columns=list(columns)).rename(columns=columns))

@@ -9,7 +9,7 @@ WRONG = {  # what is wrong with a wrong sample, by its number modulo 8
     0: {"extracted_flexible": None, "reason": "no answer"},
     1: {"truncated": True},
     2: {"flags": ["H6"]},
-    3: {"reason": "unparsed"},
+    3: {"reason": "unparsed", "claims": 0},
     4: {"flags": ["H1"], "false_claims": 1, "completion": "39 + 47 = 76. The answer is 76."},
     5: {"flags": ["H2"], "ungrounded": 1},
     6: {"flags": ["H3"]},
@@ -91,6 +91,13 @@ def write_run(run: Path, checkpoints: tuple[str, ...] = ("base", "sft", "grpo"))
     return run
 
 
+def write_config(run: Path) -> None:
+    """The resolved configuration of GRPO."""
+    settings = {"seed": 3, "backend": "peft", "recipe": {"grpo": {"unanswerable": 0.0}}}
+    config = {"settings": settings, "environment": {"python": "3.11.7", "trl": "1.15.0"}}
+    (run / "grpo_config.json").write_text(json.dumps(config))
+
+
 def write_everything(run: Path) -> Path:
     """`write_run` with twins, sampled completions, the plan and the resolved configuration."""
     write_run(run)
@@ -105,6 +112,5 @@ def write_everything(run: Path) -> Path:
         "frozen_before_training": True,
     }
     (run / "eval_plan.json").write_text(json.dumps(plan))
-    config = {"settings": {"seed": 3, "backend": "peft"}, "environment": {"python": "3.11.7", "trl": "1.15.0"}}
-    (run / "grpo_config.json").write_text(json.dumps(config))
+    write_config(run)
     return run

@@ -5,9 +5,10 @@ import re
 from dataclasses import fields
 from html import unescape
 
+import pandas as pd
 import pytest
 import yaml
-from made_up_run import RIGHT, N, sampled, samples, twins, write_everything, write_run
+from made_up_run import RIGHT, N, sampled, samples, twins, write_config, write_everything, write_run
 
 from grpo_lab.recipes import RECIPES
 from grpo_lab.report.card import GENERAL, STAGES, write_card
@@ -32,17 +33,13 @@ def tags(html: str) -> set[str]:
 MARKS = {
     "false": ("So 39 + 47 = 76.", "", 'So <mark title="false: it is 86">39 + 47 = 76</mark>.'),
     "true": ("39 + 47 = 86.", "", "39 + 47 = 86."),
-    "chain": (
-        "3 + 4 = 8 = 9",
-        "",
-        '<mark title="3 + 4 = 8 false: it is 7; 8 = 9 false: it is 8">3 + 4 = 8 = 9</mark>',
-    ),
-    "fraction": ("10 / 3 = 4", "", '<mark title="false: it is 10/3">10 / 3 = 4</mark>'),
+    "empty": ("", "", ""),
+    "chain": ("3 + 4 = 8 = 9", "", '<mark title="3 + 4 = 8 false: it is 7; 8 = 9 false: it is 8">3 + 4 = 8 = 9</mark>'),
     "annotation": ("48/2 = <<48/2=25>>25", "", '<mark title="false: it is 24">48/2 = &lt;&lt;48/2=25&gt;&gt;25</mark>'),
     "from nowhere": (
         "4 * 17 = 68",
         "There are 4 boxes.",
-        '4 * <mark class="loose" title="neither in the problem nor an earlier result">17</mark> = 68',
+        '4 * <mark title="neither in the problem nor an earlier result">17</mark> = 68',
     ),
     "false and from nowhere": (
         "4 * 17 = 69",
@@ -61,23 +58,27 @@ def test_marked_html(text, problem, marked):
     assert tags(html) <= {"mark"}
 
 
-@pytest.mark.parametrize("text", [text for text, _, _ in MARKS.values()], ids=MARKS)
-def test_marked_text_keeps_the_text_and_uses_only_what_github_keeps(text):
-    html = marked_text(text)
-    assert unescape(re.sub(r"</?(?:pre|b)>| <i>\[.*?\]</i>", "", html)) == text
-    assert tags(html) <= {"pre", "b", "i"}
+# name: (text, marked for GitHub)
+TEXT_MARKS = {
+    "false": ("39 + 47 = 76.", "<pre><b>39 + 47 = 76</b> <i>[is 86]</i>.</pre>"),
+    "chain": ("3 + 4 = 8 = 9", "<pre><b>3 + 4 = 8 = 9</b> <i>[is 7; is 8]</i></pre>"),
+    "tags": ("<script> & \"'", "<pre>&lt;script&gt; &amp; &quot;&#x27;</pre>"),
+    "tags in a claim": ("48/2 = <<48/2=25>>25", "<pre><b>48/2 = &lt;&lt;48/2=25&gt;&gt;25</b> <i>[is 24]</i></pre>"),
+}
 
 
-def test_marked_text_says_what_a_claim_comes_to():
-    assert marked_text("39 + 47 = 76.") == "<pre><b>39 + 47 = 76</b> <i>[is 86]</i>.</pre>"
-    assert marked_text("3 + 4 = 8 = 9") == "<pre><b>3 + 4 = 8 = 9</b> <i>[is 7; is 8]</i></pre>"
+@pytest.mark.parametrize(("text", "marked"), TEXT_MARKS.values(), ids=TEXT_MARKS)
+def test_marked_text_uses_only_what_github_keeps(text, marked):
+    assert marked_text(text) == marked
 
 
 # --- Card --------------------------------------------------------------------
 
 
 def test_the_card_of_a_run_without_sft_twins_or_plan(tmp_path):
-    card = write_card(write_run(tmp_path / "bare", ("base", "grpo")), RECIPES["qwen2.5-0.5b-gsm8k"]).read_text()
+    run = write_run(tmp_path / "bare", ("base", "grpo"))
+    write_config(run)
+    card = write_card(run, RECIPES["qwen2.5-0.5b-gsm8k"]).read_text()
     assert "This run has no eval_plan.json, so nothing shows that its measurement was planned before training." in card
     assert "No unanswerable problems were measured." in card and "base (own prompt) → + GRPO" in card
 
@@ -87,6 +88,12 @@ def test_a_damaged_plan_is_named(run, text):
     (run / "eval_plan.json").write_text(text)
     with pytest.raises(ValueError, match=r"eval_plan\.json is damaged"):
         write_card(run, RECIPES["tiny"])
+
+
+def test_without_samples_it_says_what_to_run(tmp_path):
+    write_config(tmp_path)
+    with pytest.raises(FileNotFoundError, match="run notebooks/03_Inference"):
+        write_card(tmp_path, RECIPES["tiny"])
 
 
 # --- Card: every number is computed again, from the rows and not by `report` -------
@@ -100,54 +107,55 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
-def with_interval(count: int, n: int) -> list[str]:
-    low, high = stats.wilson_interval(count, n)
-    return [percent(count / n), percent(low), percent(high)]
+def with_interval(verdicts) -> list[str]:
+    verdicts = list(verdicts)
+    low, high = stats.wilson_interval(sum(verdicts), len(verdicts))
+    return [percent(sum(verdicts) / len(verdicts)), percent(low), percent(high)]
 
 
 def result_numbers(name: str) -> list[str]:
     """A row of the results table, cell by cell."""
-    rows = samples(name)
-    count = {key: sum(map(bool, (row[key] for row in rows))) for key in rows[0]}
-    found = [str(N), *with_interval(count["correct_flexible"], N), *with_interval(count["false_claims"], N)]
-    found += [*with_interval(count["correct_strict"], N), percent(count["formatted"] / N), percent(count["truncated"] / N)]
-    found += [f"{sum(row['tokens'] for row in rows) / N:.0f}"]
+    rows = pd.DataFrame(samples(name))
+    found = [str(N), *with_interval(rows["correct_flexible"]), *with_interval(rows["false_claims"] > 0)]
+    found += [*with_interval(rows["correct_strict"]), percent(rows["formatted"].mean()), percent(rows["truncated"].mean())]
+    found += [f"{rows['tokens'].mean():.0f}"]
     if name != "base-chat":
-        scores = scores_of(name)
-        low, high = stats.cluster_interval(scores)
-        right = [sum(pair) for pair in scores]
-        votes = [stats.maj_at_k([r["extracted_flexible"] for r in pair], pair[0]["gold"], str.__eq__) for pair in pairs_of(name)]
-        found += [percent(sum(right) / 20), percent(low), percent(high), percent(sum(map(bool, right)) / 10)]
+        right = pairs_of(name, "correct_flexible")
+        low, high = stats.cluster_interval(right)
+        answers, golds = pairs_of(name, "extracted_flexible"), pairs_of(name, "gold")
+        votes = [stats.maj_at_k(pair, gold, str.__eq__) for pair, (gold, _) in zip(answers, golds, strict=True)]
+        found += [percent(sum(map(sum, right)) / 20), percent(low), percent(high), percent(sum(map(any, right)) / 10)]
         found += [percent(sum(votes) / 10)]
     return found
 
 
-def pairs_of(name: str) -> list[list[dict]]:
-    rows = sampled(name)
-    return [rows[i : i + 2] for i in range(0, len(rows), 2)]
-
-
-def scores_of(name: str) -> list[list[bool]]:
-    return [[row["correct_flexible"] for row in pair] for pair in pairs_of(name)]
+def pairs_of(name: str, field: str) -> list[list]:
+    """The values of the two samples of each problem."""
+    values = [row[field] for row in sampled(name)]
+    return [values[i : i + 2] for i in range(0, len(values), 2)]
 
 
 def signed(share: float) -> str:
     return f"{100 * share:+.1f}"
 
 
-def p_number(p_value: float) -> str:
-    return "0.001" if p_value < 0.001 else f"{p_value:.3f}"
-
-
-def pair_numbers(sides: dict, measure, counts: str) -> dict[tuple, list[str]]:
-    """The numbers of the three comparison lines of a list, in the order of the lines."""
+def comparison_numbers(measure, order: str) -> list[tuple[str, list[str]]]:
+    """The three lines of a list: how each begins, and its numbers. measure: of a checkpoint, to a verdict or scores a problem."""
     pairs = [("base", "sft"), ("sft", "grpo"), ("base", "grpo")]
-    found = [stats.paired_difference([*map(measure, sides[a])], [*map(measure, sides[b])]) for a, b in pairs]
-    lines = {}
-    for pair, d, adjusted in zip(pairs, found, stats.holm([d.p_value for d in found]), strict=True):
-        middle = {"gained first": [d.gained, d.lost], "lost first": [d.lost, d.gained]}[counts]
-        lines[pair] = [signed(d.difference), "95", signed(d.low), signed(d.high), *map(str, middle)]
-        lines[pair] += [p_number(d.p_value), p_number(adjusted)]
+    lines, p_values = [], []
+    for before, after in pairs:
+        sides = [list(measure(name)) for name in (before, after)]
+        if order == "sampled":
+            d, changed = stats.paired_bootstrap(*sides), []
+            p_values.append(stats.sign_flip(*sides))
+        else:
+            d = stats.paired_difference(*sides)
+            changed = [d.gained, d.lost] if order == "gained first" else [d.lost, d.gained]
+            p_values.append(d.p_value)
+        told = [signed(d.difference), "95", signed(d.low), signed(d.high), *map(str, changed)]
+        lines.append((f"- **{LABELS[before]} → {LABELS[after]}**", told))
+    for (_, line), *both in zip(lines, p_values, stats.holm(p_values), strict=True):
+        line += ["0.001" if p < 0.001 else f"{p:.3f}" for p in both]
     return lines
 
 
@@ -172,18 +180,16 @@ def cause_of(row: dict) -> str:
 
 
 def audit_numbers(name: str) -> list[str]:
-    rows = samples(name)
-    false = sum(row["false_claims"] for row in rows)
-    shares = [percent(sum(flag in row["flags"] for row in rows) / N) for flag in ("H2", "H3", "H4", "H6")]
-    per_claim, per_token = (100 * false / sum(row[key] for row in rows) for key in ("claims", "tokens"))
-    return ["100.0", *with_interval(false, N), f"{per_claim:.2f}", f"{per_token:.2f}", *shares]
+    rows = pd.DataFrame(samples(name))
+    false, claims, tokens = rows["false_claims"], rows["claims"], rows["tokens"]
+    found = [percent((claims > 0).mean()), *with_interval(false > 0)]
+    found += [f"{100 * false.sum() / claims.sum():.2f}", f"{100 * false.sum() / tokens.sum():.2f}"]
+    return found + [percent(sum(flag in flags for flags in rows["flags"]) / N) for flag in ("H2", "H3", "H4", "H6")]
 
 
 def twin_numbers(name: str) -> list[str]:
-    rows = twins(name)
-    refused = sum(row["correct_flexible"] for row in rows)
-    answered = sum(row["extracted_flexible"] == "7" for row in rows)
-    return [str(len(rows)), *with_interval(refused, len(rows)), *with_interval(answered, len(rows)), "0.0"]
+    rows = pd.DataFrame(twins(name))
+    return [str(len(rows)), *with_interval(rows["correct_flexible"]), *with_interval(rows["extracted_flexible"] == "7"), "0.0"]
 
 
 LABELS = {"base": "base (own prompt)", "base-chat": "base (same prompt)", "sft": "+ SFT", "grpo": "+ GRPO"}
@@ -191,31 +197,19 @@ LABELS = {"base": "base (own prompt)", "base-chat": "base (same prompt)", "sft":
 
 def expected_lines() -> list[tuple[str, list[str]]]:
     """(how a line begins, its numbers) for each line of results with a number, in the order of the card."""
-
-    def listed(found: dict) -> list[tuple[str, list[str]]]:
-        return [(f"- **{LABELS[a]} → {LABELS[b]}**", line) for (a, b), line in found.items()]
-
-    greedy = {name: samples(name) for name in CHECKPOINTS}
-    drawn = {}
-    for a, b in (("base", "sft"), ("sft", "grpo"), ("base", "grpo")):
-        d = stats.paired_bootstrap(scores_of(a), scores_of(b))
-        p = stats.sign_flip(scores_of(a), scores_of(b))
-        drawn[a, b] = [signed(d.difference), "95", signed(d.low), signed(d.high), p]
-    for line, adjusted in zip(drawn.values(), stats.holm([line[-1] for line in drawn.values()]), strict=True):
-        line[-1:] = [p_number(line[-1]), p_number(adjusted)]
     causes = ("format/extraction", "truncation", "arithmetic", "grounding", "other", "all")
     return [
         ("| checkpoint |", ["2", "2", "2"]),  # avg@2, pass@2, maj@2
         *((f"| {LABELS[name]} |", result_numbers(name)) for name in LABELS),
-        *listed(pair_numbers(greedy, lambda row: row["correct_flexible"], "gained first")),
-        *listed(pair_numbers(greedy, lambda row: row["false_claims"] > 0, "lost first")),
+        *comparison_numbers(lambda name: (row["correct_flexible"] for row in samples(name)), "gained first"),
+        *comparison_numbers(lambda name: (row["false_claims"] > 0 for row in samples(name)), "lost first"),
         ("By avg@k", ["0.5"]),
-        *listed(drawn),
+        *comparison_numbers(lambda name: pairs_of(name, "correct_flexible"), "sampled"),
         *((f"| {cause} |", gain_numbers(cause)) for cause in causes),
         ("| checkpoint |", ["1", "100", "100", "2", "3", "4", "6"]),  # H1, per 100, H2, ...
         *((f"| {LABELS[name]} |", audit_numbers(name)) for name in CHECKPOINTS),
         *((f"| {LABELS[name]} |", twin_numbers(name)) for name in CHECKPOINTS),
-        *listed(pair_numbers({name: twins(name) for name in CHECKPOINTS}, lambda row: row["correct_flexible"], "gained first")),
+        *comparison_numbers(lambda name: (row["correct_flexible"] for row in twins(name)), "gained first"),
     ]
 
 

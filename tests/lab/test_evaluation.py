@@ -12,7 +12,7 @@ from datasets import Dataset
 from grpo_lab import data, evaluation, models, recipes, report
 from grpo_lab.evaluation import measuring, plan
 from grpo_lab.evaluation.generation import Completion, fingerprint
-from grpo_lab.records import FIELDS, OPTIONAL_FIELDS, read_samples
+from grpo_lab.records import FIELDS, read_samples
 from grpo_math.formats import user_turn
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +57,7 @@ def test_samples_are_complete_and_in_the_order_of_the_rows(draw, tmp_path):
     generator = FakeGenerator()
     samples = draw(generator)
     assert [sample["id"] for sample in samples] == [f"q{i}" for i in range(10)]
-    assert set(samples[0]) == set(FIELDS | OPTIONAL_FIELDS)
+    assert set(samples[0]) == {*FIELDS, "marks"}
     assert read_samples(tmp_path / "samples" / "sft.jsonl") == samples
     lengths = [len(prompt) for prompts, _, _ in generator.calls for prompt in prompts]
     assert lengths == sorted(lengths) and [len(prompts) for prompts, _, _ in generator.calls] == [4, 4, 2]
@@ -119,18 +119,14 @@ def measure(monkeypatch, tokenizer, tmp_path):
     return run
 
 
-def test_what_is_measured_of_a_checkpoint(measure, tmp_path):
+def test_what_is_measured_of_a_checkpoint_and_the_base_is_asked_in_both_prompts(measure, tmp_path):
     assert measure("sft", FakeGenerator()) == ["sampled-sft", "sft", "twins-sft"]
     assert len(report.samples_of(tmp_path, "sampled-sft")) == 3 * 2
     assert {row["gold"] for row in report.samples_of(tmp_path, "twins-sft")} == {"unanswerable"}
-
-
-def test_the_base_is_asked_in_both_prompts(measure, tmp_path):
     generator = FakeGenerator()
-    assert measure("base", generator) == ["base", "base-chat", "sampled-base", "twins-base"]
-    opened = {"<start_working_out>" in prompt for prompts, _, _ in generator.calls[2:4] for prompt in prompts}
-    assert opened == {True}
-    assert not any("<start_working_out>" in prompt for prompts, _, _ in generator.calls[:2] for prompt in prompts)
+    assert {"base", "base-chat", "sampled-base", "twins-base"} < set(measure("base", generator))
+    opened = [{"<start_working_out>" in prompt for prompt in prompts} for prompts, _, _ in generator.calls[:4]]
+    assert opened == [{False}, {False}, {True}, {True}]
 
 
 def test_what_is_often_cut_off_gets_twice_the_budget(measure, tmp_path):
@@ -156,20 +152,24 @@ def rows():
     return data.load_problems(SMALL, "test", 20)
 
 
-def test_a_plan_is_frozen_before_training_and_found_again(rows, tmp_path):
+@pytest.mark.parametrize(
+    ("trained", "says"),
+    [
+        (False, "Planned before anything was trained: 20 problems, greedy, 256"),
+        (True, "Planned **only after training had begun**"),
+    ],
+)
+def test_a_plan_is_frozen_with_whether_anything_was_trained_and_found_again(trained, says, rows, tmp_path):
+    if trained:
+        (tmp_path / "sft" / "checkpoint-20").mkdir(parents=True)
     frozen = evaluation.freeze_plan(tmp_path, SMALL, rows)
-    assert frozen["frozen_before_training"] and frozen["items"] == 20
+    assert frozen["frozen_before_training"] is not trained and frozen["items"] == 20
+    assert report.plan_sentence(frozen).startswith(says)
+    (tmp_path / "grpo" / "checkpoint-20").mkdir(parents=True)  # training goes on
     assert evaluation.freeze_plan(tmp_path, SMALL, rows) == frozen == json.loads((tmp_path / "eval_plan.json").read_text())
-    assert report.plan_sentence(frozen).startswith("Planned before anything was trained: 20 problems, greedy, 256 tokens.")
 
 
-def test_a_plan_made_after_training_says_so(rows, tmp_path):
-    (tmp_path / "sft" / "checkpoint-20").mkdir(parents=True)
-    frozen = evaluation.freeze_plan(tmp_path, SMALL, rows)
-    assert not frozen["frozen_before_training"] and "**only after training had begun**" in report.plan_sentence(frozen)
-
-
-def test_a_run_that_was_planned_otherwise_stops(rows, tmp_path, monkeypatch):
+def test_a_run_that_was_planned_otherwise_or_whose_plan_was_edited_stops(rows, tmp_path, monkeypatch):
     evaluation.freeze_plan(tmp_path, SMALL, rows)
     longer = dataclasses.replace(SMALL, evaluation=dataclasses.replace(SMALL.evaluation, max_completion_length=512))
     with pytest.raises(ValueError, match=r"planned otherwise \(max_completion_length 256 then, 512 now\): go back"):
@@ -179,11 +179,7 @@ def test_a_run_that_was_planned_otherwise_stops(rows, tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "hash_extractor", lambda: "another")
     with pytest.raises(ValueError, match="extractor_sha256"):
         evaluation.freeze_plan(tmp_path, SMALL, rows)
-
-
-def test_a_plan_that_was_changed_by_hand_is_refused(rows, tmp_path):
     path = tmp_path / "eval_plan.json"
-    evaluation.freeze_plan(tmp_path, SMALL, rows)
     path.write_text(path.read_text().replace('"greedy"', '"best of many"'))
     with pytest.raises(ValueError, match="changed by hand"):
         evaluation.freeze_plan(tmp_path, SMALL, rows)

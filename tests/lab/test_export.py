@@ -4,11 +4,10 @@ import ast
 import json
 import re
 import shutil
-import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from unittest import mock
 
 import httpx
@@ -67,7 +66,9 @@ def test_the_merged_model_writes_what_adapter_and_base_write(run, capsys):
     assert folder == run.with_name("mine-export") / "merged"
     told = capsys.readouterr().out
     assert told.startswith("Merged, in float16, against adapter + base: ")
-    said = re.search(r"(\d) of 3 greedy completions are identical.*the logits differ by at most (\S+)\.\n", told)
+    said = re.search(
+        r"(\d) of 3 greedy completions are identical; the logits of their first tokens differ by at most (\S+)\.\n", told
+    )
     assert int(said[1]) >= 2 and 0 < float(said[2]) < 0.1  # float16 weights against float32
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)  # as a stranger would
     assert model.dtype == torch.float16 and not hasattr(model, "peft_config")
@@ -91,38 +92,20 @@ def test_the_base_is_loaded_unquantised_and_the_result_rounded_last(run, adapter
     assert not (folder / "model-00009.safetensors").exists()
 
 
-def test_the_comparison_sees_another_model(adapter):
-    base, tokenizer = models.load_base(TINY, ROOT, "peft")
-    before = export.greedy_trace(base, tokenizer, QUESTIONS)
-    assert export.compare(before, before, tokenizer.pad_token_id) == (3, None, 0.0)
-    after = export.greedy_trace(models.load_adapter(base, adapter, trainable=False), tokenizer, QUESTIONS)
-    identical, first_difference, gap = export.compare(before, after, tokenizer.pad_token_id)
-    assert identical < 3 and first_difference and gap > 0.5
-
-
-def made_up_trace(*rows: list[int]) -> export.Trace:
-    """A trace whose logits are the tokens themselves, so that a difference of logits is one of tokens."""
-    tokens = torch.tensor(rows)
-    return tokens, tokens.T[:, :, None].float()
-
-
-@pytest.mark.parametrize(
-    ("second", "expected"),
-    [
-        pytest.param(([5, 6, 7, 2, 0], [5, 6, 4, 90, 90]), (1, 3, 3.0), id="7 against 4; what follows is another text"),
-        pytest.param(([5, 6, 7, 2, 9], [5, 6, 7, 8, 9]), (1, 5, 9.0), id="longer by a token"),
-    ],
-)
-def test_a_comparison_ends_where_the_texts_part(second, expected):
-    first = made_up_trace([5, 6, 7, 2, 0], [5, 6, 7, 8, 9])
-    assert export.compare(first, made_up_trace(*second), 0) == expected
+def test_the_comparison_sees_another_model(run, monkeypatch, capsys):
+    """What is loaded again is the bare base, as if the adapter had been lost on the way."""
+    load = models.load_base
+    monkeypatch.setattr(models, "load_base", lambda recipe, *rest: load(TINY, *rest))
+    merge(run)
+    said = re.search(r"(\d) of 3 greedy completions are identical.*differ by at most (\S+)\.\n", capsys.readouterr().out)
+    assert int(said[1]) < 3 and float(said[2]) > 0.5
 
 
 @pytest.mark.parametrize(
     ("what", "says"),
     [
-        ("disk", r"This export needs 0.0017 GiB on the disk of .*merged, and 0.00098 GiB are free: delete old exports"),
-        ("memory", r"Merging needs 0.004 GiB of memory, and this machine has 0.00098 GiB free: restart the session"),
+        ("disk", r"A merge needs 0.0017 GiB of the disk of .*merged, and 0.00098 are free: delete old exports"),
+        ("memory", r"A merge needs 0.004 GiB of the memory of this machine, and 0.00098 are free: restart the session"),
     ],
 )
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the memory that counts is the card's")
@@ -137,33 +120,11 @@ def test_too_little_room_is_said_before_anything_is_loaded(run, monkeypatch, wha
     assert not run.with_name("mine-export").exists()
 
 
-@pytest.mark.parametrize(("cached", "free", "fits"), [(True, 2, True), (False, 2, False), (False, 4, True)])
-def test_a_base_that_the_cache_lacks_needs_room_on_the_same_disk(run, monkeypatch, tmp_path, cached, free, fits):
-    monkeypatch.setattr(models, "base_path", lambda *_: str(ROOT / "data" / "tiny-base"))
-    monkeypatch.setattr(export.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(export, "try_to_load_from_cache", lambda *_: "a/file" if cached else None)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free * 2**20))
-    monkeypatch.setattr(models, "load_base", mock.Mock(side_effect=InterruptedError("there was room")))
-    error, says = (InterruptedError, "there was room") if fits else (RuntimeError, "This export needs 0.0033 GiB")
-    with pytest.raises(error, match=says):
-        merge(run, FROM_HUB)
-
-
-def test_what_cannot_be_merged_is_refused(run, tmp_path, monkeypatch):
+def test_what_cannot_be_merged_is_refused(run, tmp_path):
     with pytest.raises(FileNotFoundError, match="run notebooks/02_GRPO_reasoning_tuning.ipynb with RUN = 'none' first"):
         merge(tmp_path / "results" / "none")
     with pytest.raises(ValueError, match="was trained with another chat_template than the recipe has now"):
         merge(run, replace(TINY, format="xml"))
-    add = models.load_adapter
-
-    def too_large(*args, **kwargs):
-        model = add(*args, **kwargs)
-        next(model.parameters()).data[0, 0] = 1e6
-        return model
-
-    monkeypatch.setattr(models, "load_adapter", too_large)
-    with pytest.raises(ValueError, match="do not fit in float16 .model.embed_tokens.weight has infinite values.: merge on"):
-        merge(run)
     assert not run.with_name("mine-export").exists()
 
 
@@ -180,10 +141,10 @@ def hub(tmp_path, monkeypatch):
         yield tmp_path / "hub"
 
 
-def test_the_adapter_is_pushed_privately_without_a_path_of_this_machine(run, hub, adapter, capsys):
+def test_the_adapter_is_pushed_privately_without_a_path_of_this_machine(run, hub, adapter):
     assert export.push(run, TINY, "me/lora").endswith("/me/lora")
     lora = hub / "models" / "me" / "lora"
-    assert (lora / ".private").exists() and "Uploading 0.0012 GiB to me/lora" in capsys.readouterr().out
+    assert (lora / ".private").exists()
     assert str(ROOT) in (adapter / "adapter_config.json").read_text()
     assert not [path.name for path in lora.iterdir() if str(ROOT).encode() in path.read_bytes()]
     assert json.loads((lora / "adapter_config.json").read_text())["base_model_name_or_path"] == "data/tiny-base"
@@ -208,7 +169,7 @@ def test_a_merged_model_is_pushed_with_a_card_that_says_so(run, hub, tmp_path):
 
 def test_a_public_repository_takes_nothing(run, hub):
     (hub / "models" / "me" / "open").mkdir(parents=True)
-    with pytest.raises(OSError, match="The hub repository me/open is public: choose another name, or make it private"):
+    with pytest.raises(OSError, match="could not be pushed to me/open .it is public, and must be private."):
         export.push(run, TINY, "me/open")
     assert list((hub / "models" / "me" / "open").iterdir()) == []
 
@@ -216,21 +177,16 @@ def test_a_public_repository_takes_nothing(run, hub):
 def test_a_token_that_may_not_write_is_said(run, hub, monkeypatch):
     (hub / ".token").write_text("hf_right")
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    with pytest.raises(OSError, match=r"The hub repository me/lora cannot be written to .*401.*: set HF_TOKEN to a token"):
+    with pytest.raises(OSError, match=r"could not be pushed to me/lora .*401.*: set HF_TOKEN to a token that may write there"):
         export.push(run, TINY, "me/lora")
     monkeypatch.setenv("HF_TOKEN", "hf_right")
     assert export.push(run, TINY, "me/lora").endswith("/me/lora")
-    response = httpx.Response(403, request=httpx.Request("POST", "http://hub"))
-    forbidden = huggingface_hub.errors.HfHubHTTPError("403 Forbidden: no right to write", response=response)
-    monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", mock.Mock(side_effect=forbidden))
-    with pytest.raises(OSError, match=r"me/lora cannot be written to .*403 Forbidden.*: set HF_TOKEN to a token"):
-        export.push(run, TINY, "me/lora")
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError("No route to the hub"), RuntimeError("No route to the hub")])
 def test_an_upload_that_fails_says_where_it_lies(run, hub, monkeypatch, error):
     monkeypatch.setattr(huggingface_hub.HfApi, "create_commit", mock.Mock(side_effect=error))
-    with pytest.raises(OSError, match="Uploading to me/lora failed .No route to the hub.: what was to be sent lies in .*adapter"):
+    with pytest.raises(OSError, match="grpo/adapter could not be pushed to me/lora .No route to the hub.:.* run the cell again"):
         export.push(run, TINY, "me/lora")
 
 
@@ -244,79 +200,46 @@ def test_a_run_without_a_card_is_not_pushed(run, hub):
 # 3. GGUF. Unsloth is stood in for: it would install system packages.
 
 
-@pytest.fixture
-def unsloth(monkeypatch, tmp_path) -> mock.Mock:
-    """Records the call that converts; `llama_cpp` on it says whether Unsloth finds llama.cpp."""
-    made = mock.Mock(return_value={"gguf_files": [str(tmp_path / "merged_gguf" / "base.Q8_0.gguf")]})
-    made.llama_cpp = mock.Mock(side_effect=RuntimeError("llama.cpp folder does not exist"))
-    stub = ModuleType("unsloth_zoo.llama_cpp")
-    stub.check_llama_cpp = lambda: made.llama_cpp()
-    monkeypatch.setitem(sys.modules, "unsloth_zoo", ModuleType("unsloth_zoo"))
-    monkeypatch.setitem(sys.modules, "unsloth_zoo.llama_cpp", stub)
-    monkeypatch.setattr(models, "load_base", lambda recipe, *_: (SimpleNamespace(save_pretrained_gguf=made), None))
+@pytest.mark.parametrize(
+    ("host", "backend", "called"),
+    [("colab", "unsloth", True), ("kaggle", "unsloth", True), ("local", "unsloth", False), ("colab", "peft", False)],
+)
+def test_unsloth_converts_only_where_it_may_install(monkeypatch, tmp_path, host, backend, called):
+    made, merged = tmp_path / "merged_gguf" / "base.Q8_0.gguf", tmp_path / "merged"
+    convert = mock.Mock(return_value={"gguf_files": [str(made)]})
+    monkeypatch.setattr(models, "load_base", lambda recipe, *_: (SimpleNamespace(save_pretrained_gguf=convert), None))
     monkeypatch.setattr(export.AutoTokenizer, "from_pretrained", lambda folder: f"tokenizer of {folder.name}")
-    monkeypatch.setenv("UNSLOTH_AUTO_INSTALL", "unset")
-    monkeypatch.delenv("UNSLOTH_AUTO_INSTALL")
-    return made
+    monkeypatch.setattr(export, "detect_host", lambda: host)
+    if called:
+        assert export.write_gguf(merged, FROM_HUB, backend, "q8_0") == [made]
+        convert.assert_called_once_with(str(merged), "tokenizer of merged", quantization_method="q8_0")
+    else:
+        with pytest.raises(RuntimeError, match=r"type `git clone .*_to_gguf.py \S+merged --outtype q8_0 --outfile \S+`\."):
+            export.write_gguf(merged, FROM_HUB, backend, "q8_0")
+        convert.assert_not_called()
 
 
 @pytest.mark.parametrize(
-    ("host", "backend", "has_llama_cpp", "called", "auto_install"),
+    ("recipe", "kind", "error", "says"),
     [
-        ("colab", "unsloth", False, True, None),
-        ("kaggle", "unsloth", False, True, None),
-        ("local", "unsloth", True, True, "0"),
-        ("local", "unsloth", False, False, "0"),
-        ("local", "peft", True, False, None),
-        ("colab", "peft", False, False, None),
-    ],
-)
-def test_unsloth_converts_only_where_it_may_install(
-    unsloth, monkeypatch, tmp_path, host, backend, has_llama_cpp, called, auto_install
-):
-    monkeypatch.setattr(export, "detect_host", lambda: host)
-    if has_llama_cpp:
-        unsloth.llama_cpp.side_effect = None
-    merged = tmp_path / "merged"
-    if called:
-        assert export.write_gguf(merged, FROM_HUB, backend) == [tmp_path / "merged_gguf" / "base.Q8_0.gguf"]
-        unsloth.assert_called_once_with(str(merged), "tokenizer of merged", quantization_method="q8_0")
-    else:
-        with pytest.raises(RuntimeError, match=r"type `git clone .*_to_gguf.py \S+merged --outtype q8_0 --outfile \S+`\."):
-            export.write_gguf(merged, FROM_HUB, backend)
-        unsloth.assert_not_called()
-    assert export.os.environ.get("UNSLOTH_AUTO_INSTALL") == auto_install
-
-
-def test_what_cannot_become_a_gguf_is_refused(unsloth, monkeypatch, tmp_path):
-    monkeypatch.setattr(export, "detect_host", lambda: "local")
-    for recipe, kind, error, says in [
         (FROM_HUB, "q3", ValueError, "There is no GGUF type 'q3': choose one of f16, q8_0, q4_k_m"),
         (TINY, "f16", ValueError, "llama.cpp does not know the tiny base's tokenizer"),
         (FROM_HUB, "q4_k_m", RuntimeError, "--outtype f16 --outfile .*model-f16.gguf`, of which llama-quantize makes q4_k_m"),
-    ]:
-        with pytest.raises(error, match=says):
-            export.write_gguf(tmp_path / "merged", recipe, "unsloth", kind)
-    unsloth.assert_not_called()
-
-
-@pytest.mark.parametrize(
-    ("package", "file", "text"),
-    [
-        ("unsloth", "save.py", "model.save_pretrained_gguf ="),
-        ("unsloth", "save.py", '"gguf_files":'),
-        ("unsloth_zoo", "llama_cpp.py", "def check_llama_cpp("),
-        ("unsloth_zoo", "llama_cpp.py", '"UNSLOTH_AUTO_INSTALL"'),
     ],
 )
-def test_the_installed_unsloth_has_what_the_conversion_relies_on(package, file, text):
+def test_what_cannot_become_a_gguf_is_refused(monkeypatch, tmp_path, recipe, kind, error, says):
+    monkeypatch.setattr(export, "detect_host", lambda: "local")
+    with pytest.raises(error, match=says):
+        export.write_gguf(tmp_path / "merged", recipe, "unsloth", kind)
+
+
+def test_the_installed_unsloth_has_what_the_conversion_relies_on():
     """Read, not imported: importing Unsloth patches the libraries of the other tests."""
-    found = find_spec(package)
+    found = find_spec("unsloth")
     if found is None:
-        pytest.skip(f"{package} is not installed")
-    source = (Path(found.submodule_search_locations[0]) / file).read_text()
-    assert text in source
-    if package == "unsloth":
-        save = next(n for n in ast.parse(source).body if getattr(n, "name", "") == "unsloth_save_pretrained_gguf")
-        names = [argument.arg for argument in save.args.args]
-        assert names[1:3] == ["save_directory", "tokenizer"] and "quantization_method" in names
+        pytest.skip("unsloth is not installed")
+    source = (Path(found.submodule_search_locations[0]) / "save.py").read_text()
+    assert "model.save_pretrained_gguf =" in source and '"gguf_files":' in source
+    save = next(n for n in ast.parse(source).body if getattr(n, "name", "") == "unsloth_save_pretrained_gguf")
+    names = [argument.arg for argument in save.args.args]
+    assert names[1:3] == ["save_directory", "tokenizer"] and "quantization_method" in names

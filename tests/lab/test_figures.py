@@ -1,44 +1,28 @@
 """figures: what is drawn is what stands in the run's files, and it can be read."""
 
-from collections import Counter
 from itertools import combinations
 
 import matplotlib
 import pandas as pd
 import pytest
-from made_up_run import RIGHT, N, sample, samples, write_run, write_samples
+from made_up_log import made_up_log
+from made_up_run import N, sample, samples, write_run, write_samples
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from grpo_lab import figures, report
+from grpo_lab import figures
 from grpo_lab.report import comparisons, summary
 
 
-def grpo_metrics(steps: int = 60) -> pd.DataFrame:
-    rows = []
-    for step in range(1, steps + 1):
-        row = {
-            "step": step,
-            "rewards/correctness/mean": 0.4 + step / 200,
-            "rewards/exact_format/mean": 0.9,
-            "entropy": 1 / step,
-            "frac_reward_zero_std": 0.25,
-            "completions/mean_length": 50 - step / 4,
-            "completions/clipped_ratio": 0.5 / step,
-        }
-        if step % 20 == 0:
-            row |= {"eval_accuracy": 0.6, "eval_low": 0.5, "eval_high": 0.7}
-        rows.append(row)
-    return pd.DataFrame(rows)
+def grpo_metrics() -> pd.DataFrame:
+    return pd.DataFrame(made_up_log(60, **{"completions/mean_length": lambda t: 50 - 15 * t}))
 
 
 @pytest.fixture
 def run(tmp_path):
     """A run folder as the three notebooks leave it."""
-    pd.DataFrame({"step": range(1, 61), "loss": [2 / step for step in range(1, 61)]}).to_csv(
-        tmp_path / "sft_metrics.csv", index=False
-    )
+    (tmp_path / "sft_metrics.csv").write_text("step,loss\n" + "".join(f"{step},{2 / step}\n" for step in range(1, 61)))
     grpo_metrics().to_csv(tmp_path / "grpo_metrics.csv", index=False)
     return write_run(tmp_path)
 
@@ -48,7 +32,7 @@ def titles(figure: Figure) -> list[str]:
 
 
 def texts(axes: Axes) -> list[str]:
-    return [text.get_text() for text in axes.texts]
+    return [text.get_text() for text in axes.texts if text.get_text()]
 
 
 @pytest.mark.parametrize("name", ["accuracy", "outcomes", "gain", "sft", "grpo"])
@@ -66,17 +50,13 @@ def test_figures_are_saved_and_leave_the_settings_alone(run, name):
 # --- Training ----------------------------------------------------------------
 
 
-def test_plot_sft_draws_the_logged_losses(run):
-    loss = pd.read_csv(run / "sft_metrics.csv")["loss"]
+@pytest.mark.parametrize("name", ["sft", "priming"])
+def test_plot_sft_draws_the_logged_losses_of_priming_where_that_is_the_only_stage(run, name):
+    (run / "sft_metrics.csv").rename(run / f"{name}_metrics.csv")
+    loss = pd.read_csv(run / f"{name}_metrics.csv")["loss"]
     assert list(figures.plot_sft(run).axes[0].lines[0].get_ydata()) == list(loss)
 
 
-def test_plot_sft_draws_priming_where_that_is_the_only_stage(run):
-    (run / "sft_metrics.csv").rename(run / "priming_metrics.csv")
-    assert len(figures.plot_sft(run).axes[0].lines[0].get_ydata()) == 60
-
-
-# name: (columns left out of the metrics, titles of the panels)
 DEV, CORRECT, FORMAT, LENGTH, ENTROPY = (
     "Held-out accuracy (dev, greedy)",
     "Correctness reward",
@@ -84,16 +64,12 @@ DEV, CORRECT, FORMAT, LENGTH, ENTROPY = (
     "Completion length",
     "Entropy of the policy",
 )
-PANELS = {
+PANELS = {  # name: (columns left out of the metrics, titles of the panels)
     "all": ([], [DEV, CORRECT, FORMAT, LENGTH, ENTROPY]),
     "no entropy": (["entropy"], [DEV, CORRECT, FORMAT, LENGTH, "Groups without a signal"]),
     "no dev accuracy": (["eval_accuracy"], [CORRECT, FORMAT, LENGTH, ENTROPY]),
-    "no whiskers": (["eval_low", "eval_high"], [DEV, CORRECT, FORMAT, LENGTH, ENTROPY]),
-    "no clipping": (["completions/clipped_ratio"], [DEV, CORRECT, FORMAT, LENGTH, ENTROPY]),
-    "one left": (
-        ["eval_accuracy", "rewards/exact_format/mean", "completions/mean_length", "entropy", "frac_reward_zero_std"],
-        [CORRECT],
-    ),
+    "no whiskers, nothing cut off": (["eval_low", "completions/clipped_ratio"], [DEV, CORRECT, FORMAT, LENGTH, ENTROPY]),
+    "one left": (list(grpo_metrics().columns.drop(["step", "rewards/correctness/mean"])), [CORRECT]),
 }
 
 
@@ -113,15 +89,7 @@ def test_no_title_of_a_panel_reaches_into_another_panel(run, left_out):
     assert len(boxes) >= 5 and not [1 for a, b in combinations(boxes, 2) if a.overlaps(b)]
 
 
-def test_plot_grpo_takes_the_later_of_two_values_and_joins_the_rows_of_a_step(run):
-    (run / "grpo_metrics.csv").write_text("step,rewards/correctness/mean,eval_accuracy\n1,0.1,\n2,0.2,\n2,,0.9\n2,0.3,\n3,0.4,\n")
-    dev, correctness = figures.plot_grpo(run).axes
-    assert list(dev.lines[0].get_xydata()[0]) == [2, 0.9]
-    assert correctness.lines[0].get_xydata().tolist() == [[1, 0.1], [2, 0.3], [3, 0.4]]
-
-
-# name: (function, file, its text, words of the message)
-BAD_METRICS = {
+BAD_METRICS = {  # name: (function, file, its text, words of the message)
     "no loss": (figures.plot_sft, "sft_metrics.csv", "step,lr\n1,0.1\n", "no value in a column 'loss'"),
     "damaged": (figures.plot_sft, "sft_metrics.csv", "step,loss\n1,oops\n", "not a table of numbers"),
     "nothing to draw": (figures.plot_grpo, "grpo_metrics.csv", "step,loss\n1,1\n", "none of the metrics"),
@@ -174,30 +142,25 @@ def test_plot_accuracy_draws_the_measured_shares(run):
     assert "40 held-out problems" in axes.get_title(loc="left")
 
 
-def test_plot_outcomes_draws_every_share(run):
+def test_plot_outcomes_draws_every_share_that_is_not_0(run):
+    rows = {name: [row | {"truncated": False} for row in samples(name)] for name in ("base", "sft", "grpo")}
+    for name in rows:
+        write_samples(run, name, rows[name])
     figure = figures.plot_outcomes(run)
-    bars = figure.axes[0].containers  # one a segment
-    expected = [count / N for name in ("base", "sft", "grpo") for count in summary.outcomes(samples(name)).values()]
-    assert [bar.patches[0].get_width() for bar in bars] == pytest.approx(expected)
-    named = [f"{100 * share:.1f}" for share in expected if share >= 0.04]
-    assert texts(figure.axes[0]) == named
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(summary.OUTCOMES)
-
-
-def test_plot_outcomes_leaves_out_of_the_legend_what_never_happened(run):
-    for name in ("base", "sft", "grpo"):
-        rows = [row | {"truncated": False, "flags": []} for row in samples(name)]
-        write_samples(run, name, rows)
-    counts = sum((Counter(summary.outcomes(report.samples_of(run, name))) for name in RIGHT if name != "base-chat"), Counter())
-    legend = [text.get_text() for text in figures.plot_outcomes(run).legends[0].get_texts()]
-    assert legend == [name for name in summary.OUTCOMES if counts[name]]
-    assert {"truncated", "degenerate", "right with a flag"}.isdisjoint(legend)
+    counts = pd.DataFrame({name: summary.outcomes(found) for name, found in rows.items()})
+    shares = counts[counts.any(axis=1)] / N
+    bars = figure.axes[0].containers  # one an outcome
+    assert [[part.get_width() for part in bar.patches] for bar in bars] == [pytest.approx(row) for row in shares.to_numpy()]
+    assert [[part.get_x() for part in bar.patches] for bar in bars][1] == pytest.approx(shares.iloc[0])
+    assert texts(figure.axes[0]) == [f"{100 * share:.1f}" for share in shares.to_numpy().flatten() if share >= 0.04]
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == list(shares.index) and "truncated" not in legend
 
 
 def bars_of(axes: Axes) -> list[tuple[str, float, float]]:
     """(label, start, end) of the bars of a waterfall; the end of one that falls is below its start."""
     labels = [label.get_text() for label in axes.get_xticklabels()]
-    patches = [container.patches[0] for container in axes.containers]
+    patches = axes.containers[0].patches
     return [(name, bar.get_y(), bar.get_y() + bar.get_height()) for name, bar in zip(labels, patches, strict=True)]
 
 
@@ -255,7 +218,7 @@ def test_no_text_overlaps_another_or_leaves_the_figure(run, name, crowded):
         write_crowded(run)
     figure = getattr(figures, f"plot_{name}")(run)
     axes, page = figure.axes[0], figure.bbox
-    boxes = [(text.get_text(), text.get_window_extent()) for text in axes.texts]
+    boxes = [(text.get_text(), text.get_window_extent()) for text in axes.texts if text.get_text()]
     if name == "outcomes":
         boxes += [(text.get_text(), text.get_window_extent()) for text in figure.legends[0].get_texts()]
     else:
@@ -270,16 +233,10 @@ def test_no_text_overlaps_another_or_leaves_the_figure(run, name, crowded):
         assert page.x0 <= box.x0 and page.y0 <= box.y0, f"{label.get_text()} is cut off"
 
 
-@pytest.mark.parametrize(
-    ("plot", "notebook"),
-    [
-        (figures.plot_sft, "01_SFT"),
-        (figures.plot_grpo, "02_GRPO"),
-        (figures.plot_accuracy, "03_Inference"),
-        (figures.plot_outcomes, "03_Inference"),
-        (figures.plot_gain, "03_Inference"),
-    ],
-)
-def test_figures_without_a_run_say_which_notebook_to_run(tmp_path, plot, notebook):
+NOTEBOOKS = {"sft": "01_SFT", "grpo": "02_GRPO", "accuracy": "03_Inference", "outcomes": "03_Inference", "gain": "03_Inference"}
+
+
+@pytest.mark.parametrize(("name", "notebook"), NOTEBOOKS.items())
+def test_figures_without_a_run_say_which_notebook_to_run(tmp_path, name, notebook):
     with pytest.raises(FileNotFoundError, match=f"run notebooks/{notebook}"):
-        plot(tmp_path)
+        getattr(figures, f"plot_{name}")(tmp_path)

@@ -11,11 +11,12 @@ import pyarrow
 import pytest
 from IPython.display import HTML, Markdown
 from made_up_log import made_up_log
-from made_up_run import N, sample, samples, write_everything, write_run, write_samples
+from made_up_run import samples, write_everything, write_run, write_samples
 from matplotlib.figure import Figure
 from pyarrow import parquet
 
 from grpo_lab import look
+from grpo_lab.records import write_csv
 
 ROOT = Path(__file__).parents[2]
 EVIL = "</pre></table><script>document.title = 'EVIL'</script><img src=x onerror=alert(1)> $x^2$ \\(y\\) *b* 39 + 47 = 76 &amp;"
@@ -47,11 +48,8 @@ def write_completions(run: Path, steps: int = 3, groups: int = 2, text: str = "5
 
 
 def write_metrics(run: Path) -> None:
-    rows = made_up_log()
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    lines = [",".join(str(row.get(name, "")) for name in names) for row in rows]
-    (run / "grpo_metrics.csv").write_text("\n".join([",".join(names), *lines]) + "\n")
-    (run / "sft_metrics.csv").write_text("step,loss\n1,0.5\n2,0.4\n")
+    write_csv(run / "grpo_metrics.csv", made_up_log())
+    write_csv(run / "sft_metrics.csv", [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.4}])
 
 
 def make_clone(folder: Path) -> Path:
@@ -164,34 +162,15 @@ def test_the_checkpoints_stand_side_by_side(clone):
     assert re.search(r'<mark title="[^"]*false: it is 86[^"]*">39 \+ 47 = 76</mark>', marked)
 
 
-def test_the_base_is_shown_in_its_better_prompt(clone):
-    run = clone / "results" / "first"
-    write_samples(run, "base-chat", [sample(i, "base-chat", correct_flexible=i < 20) for i in range(N)])
-    assert "base (same prompt)" in look.samples_table(run)[1]
-
-
 def test_training_completions_are_shown_with_reward_parts_and_advantage(clone):
     told, frame = look.completions_table(clone / "results" / "first")
     assert told == "12 of 12 completions of 3 logged steps: the first prompts of each."
     assert {"step", "group", "correctness", "exact_format", "reward", "advantage", "tokens", "flags"} < set(frame)
-    assert "correct" not in frame, "a column that was not logged"
+    assert "correct" not in frame and "prompt" not in frame
     assert list(frame["step"]) == [4] * 4 + [8] * 4 + [12] * 4 and list(frame["advantage"][:2]) == [-0.5, 0.5]
     assert "What are 5 and 7, 0?" in frame["problem"][0] and '<mark title="false: it is 12">' in frame["completion"][0]
-
-
-def test_a_table_that_is_too_large_holds_whole_turns_of_every_step(clone, monkeypatch):
-    run = clone / "results" / "first"
-    monkeypatch.setattr(look, "MOST_ROWS", 7)
-    told, frame = look.completions_table(run)
-    assert told.startswith("7 of 12 completions") and list(frame["step"]) == [4, 4, 4, 8, 8, 12, 12]
-    assert len(look.samples_table(run)[1]) == 7
-    assert len(look.samples_table(run, room=1)[1]) == len(look.completions_table(run, room=1)[1]) == 1
-
-
-def test_a_damaged_parquet_file_is_named(clone):
-    run = clone / "results" / "first"
-    (run / "grpo" / "completions" / "completions_00099.parquet").write_bytes(b"x")
-    assert "grpo/completions/completions_00099.parquet is damaged (ArrowInvalid)" in look.completions_table(run)[0]
+    told, frame = look.completions_table(clone / "results" / "first", most=7)
+    assert told.startswith("7 of 12 completions") and list(frame["step"]) == [4, 4, 4, 8, 8, 12, 12], "groups of every step"
 
 
 def test_static_tables_are_short_and_say_so(clone, shown):

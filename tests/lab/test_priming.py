@@ -1,8 +1,6 @@
 """The curated priming examples: well formed, arithmetically true, and apart from the held-out problems."""
 
-import ast
 import json
-import operator
 import re
 from fractions import Fraction
 from itertools import islice
@@ -15,7 +13,6 @@ from grpo_lab.tiny.problems import Difficulty, generate
 
 DIFFICULTY = Difficulty(TINY.max_number, TINY.problem_steps)
 PRIMING = Path(__file__).parents[2] / "data" / "priming.jsonl"
-OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 
 
 @pytest.fixture(scope="module")
@@ -24,16 +21,9 @@ def rows() -> list[dict[str, str]]:
 
 
 def value_of(expression: str) -> Fraction:
-    """The exact value of integers joined by + - * / and parentheses; ValueError for anything else."""
-    return _value(ast.parse(expression.strip(), mode="eval").body)
-
-
-def _value(node: ast.expr) -> Fraction:
-    if isinstance(node, ast.Constant) and type(node.value) is int:
-        return Fraction(node.value)
-    if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
-        return OPERATORS[type(node.op)](_value(node.left), _value(node.right))
-    raise ValueError(f"Not plain arithmetic: {ast.unparse(node)}")
+    """The exact value of integers joined by + - * / and parentheses."""
+    assert re.fullmatch(r"[\d +*/()-]+", expression) and "**" not in expression and "//" not in expression, expression
+    return eval(re.sub(r"\d+", r"Fraction(\g<0>)", expression.strip()))
 
 
 def equations(reasoning: str) -> list[tuple[str, str]]:
@@ -49,19 +39,12 @@ def headings(reasoning: str) -> list[tuple[str, str]]:
     return [(sentence.split(":")[0], sentence.split("=")[-1]) for sentence in sentences]
 
 
-def test_sixty_rows_with_the_same_keys(rows):
-    assert len(rows) == 60
-    for row in rows:
-        assert list(row) == ["id", "problem", "reasoning", "answer"], row.get("id")
-        assert all(isinstance(value, str) and value for value in row.values()), row["id"]
-
-
-def test_ids_count_up_and_problems_are_unique(rows):
+def test_sixty_rows_with_the_same_keys_and_problems_of_their_own(rows):
     assert [row["id"] for row in rows] == [f"priming-{n:03}" for n in range(1, 61)]
-    first_with: dict[str, str] = {}
     for row in rows:
-        first = first_with.setdefault(row["problem"], row["id"])
-        assert first == row["id"], f"{row['id']} repeats the problem of {first}"
+        assert list(row) == ["id", "problem", "reasoning", "answer"], row["id"]
+        assert all(isinstance(value, str) and value for value in row.values()), row["id"]
+    assert len({row["problem"] for row in rows}) == 60
 
 
 def test_every_equation_is_true(rows):
@@ -72,8 +55,7 @@ def test_every_equation_is_true(rows):
 
 def test_the_last_value_is_the_answer(rows):
     for row in rows:
-        last = equations(row["reasoning"])[-1][1].strip()
-        assert last == row["answer"], f"{row['id']}: the reasoning ends in {last}, the answer is {row['answer']}"
+        assert equations(row["reasoning"])[-1][1].strip() == row["answer"], row["id"]
 
 
 def test_no_problem_is_held_out(rows):
@@ -82,12 +64,6 @@ def test_no_problem_is_held_out(rows):
         held_out |= {problem.question for problem in islice(generate(split, 0, DIFFICULTY), count)}
     for row in rows:
         assert row["problem"] not in held_out, f"{row['id']} is a held-out problem"
-
-
-@pytest.mark.parametrize("text", ["2 ** 3", "-4", "1.5", "True", "abs(3)"])
-def test_only_plain_arithmetic_is_evaluated(text):
-    with pytest.raises(ValueError, match="Not plain arithmetic"):
-        value_of(text)
 
 
 def test_a_false_equation_is_noticed():

@@ -1,4 +1,4 @@
-"""report: every number of a made-up run folder by hand, and a sentence for each damaged file."""
+"""report: sums, pairs, verdicts and tables of made-up run folders; test_card computes every number that is printed again."""
 
 import json
 import math
@@ -6,22 +6,15 @@ from fractions import Fraction
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up_run import RIGHT, N, sample, samples, write_everything, write_run, write_samples
+from made_up_run import N, sample, samples, write_everything, write_run, write_samples
 from readme import readme_block, update_readme
 
 from grpo_lab import report
-from grpo_lab.report import comparisons, seeds, summary, tables
+from grpo_lab.report import comparisons, summary, tables
 from grpo_math.answers import UNANSWERABLE
-from grpo_math.stats import cluster_interval, wilson_interval
-
-
-def twin(number: int, part: str, refused: bool, answer: str | None = None) -> dict:
-    """A row of a twin: refused in words, or with an answer, or neither."""
-    told = ("How many?", "How many?", "equal") if refused else ("", answer, "different" if answer else "no answer")
-    row = dict(zip(("completion", "extracted_flexible", "reason"), told, strict=True))
-    return sample(number, part, id=f"q{number:03}-twin", gold=UNANSWERABLE, correct_flexible=refused, **row)
+from grpo_math.stats import paired_difference, wilson_interval
 
 
 @pytest.fixture
@@ -32,62 +25,17 @@ def run(tmp_path):
 
 @pytest.fixture
 def full_run(tmp_path):
-    """The same with everything that notebook 03 can measure."""
+    """A run folder with everything that notebook 03 can measure."""
     run = write_everything(tmp_path / "my-run")
-    longer = [sample(n, "base", truncated=False, correct_flexible=n == 33, budget=512) for n in (17, 25, 33)]
-    write_samples(run, "longer-base", longer)
+    cut_off = [row for row in samples("base") if row["truncated"]]
+    write_samples(run, "longer-base", [row | {"correct_flexible": True, "truncated": False, "budget": 512} for row in cut_off])
     return run
-
-
-@pytest.fixture
-def verdicts_csv(tmp_path):
-    path = tmp_path / "verdicts.csv"
-    columns = {
-        "base": RIGHT["base"],
-        "sft-0": RIGHT["sft"],
-        "grpo-0": RIGHT["grpo"],
-        "sft-7": range(20),
-        "grpo-7": range(20),
-        "form-0": range(40),
-        "form-7": range(38),
-    }
-    frame = pd.DataFrame({name: [int(i in right) for i in range(N)] for name, right in columns.items()})
-    frame.insert(0, "id", [f"q{i}" for i in range(N)])
-    frame.to_csv(path, index=False)
-    return path
 
 
 # --- One checkpoint ----------------------------------------------------------
 
 
-def test_summarise():
-    rows = [
-        sample(0, correct_flexible=True, correct_strict=True, claims=3, false_claims=2, flags=["H1", "H2"], tokens=100),
-        sample(1, correct_flexible=True, correct_strict=False, claims=1, false_claims=0, flags=[], tokens=60),
-        sample(2, correct_flexible=False, claims=0, false_claims=0, flags=["H3", "H6"], tokens=40),
-        sample(3, correct_flexible=True, correct_strict=False, claims=1, false_claims=1, flags=["H1", "H4"], tokens=50),
-    ]
-    intervals = {}
-    for name, count in (("flexible", 3), ("strict", 1), ("false_claim_rate", 2)):
-        intervals[name] = dict(zip(("low", "high"), wilson_interval(count, 4), strict=True))
-    assert summary.summarise(rows) == {
-        "n": 4,
-        "correct_flexible": 3,
-        "accuracy_flexible": 0.75,
-        "correct_strict": 1,
-        "accuracy_strict": 0.25,
-        **{f"{end}_{name}": intervals[name][end] for name in ("flexible", "strict") for end in ("low", "high")},
-        "format_rate": 0.5,
-        "truncation_rate": 0.25,
-        "mean_tokens": 62.5,
-        "false_claim_rate": 0.5,  # of four completions two hold one
-        **{f"false_claim_rate_{end}": value for end, value in intervals["false_claim_rate"].items()},
-        "false_per_100_tokens": 100 * 3 / 250,
-        "false_per_100_claims": 100 * 3 / 5,
-        "checkable": 0.75,
-        "flags": {"H1": 0.5, "H2": 0.25, "H3": 0.25, "H4": 0.25, "H6": 0.25},
-        "outcomes": summary.outcomes(rows),
-    }
+def test_a_checkpoint_without_claims_or_tokens():
     empty = summary.summarise([sample(0, claims=0, false_claims=0, tokens=0)])
     assert empty["false_per_100_tokens"] == empty["false_per_100_claims"] == empty["checkable"] == 0
 
@@ -101,10 +49,13 @@ OUTCOME_OF = {
     "no answer": ({"extracted_flexible": None, "reason": "no answer"}, "no answer"),
     "an empty answer": ({"extracted_flexible": "", "reason": "no answer"}, "no answer"),
     "no answer, as it was cut off": ({"extracted_flexible": None, "truncated": True, "flags": ["H6"]}, "no answer"),
+    "cut off": ({"truncated": True, "flags": ["H6"]}, "truncated"),
     "cut off, with false arithmetic": ({"truncated": True, "flags": ["H1", "H6"]}, "truncated"),
+    "a loop": ({"flags": ["H6"]}, "degenerate"),
     "a loop with false arithmetic": ({"flags": ["H1", "H6"]}, "degenerate"),
     "not read": ({"reason": "unparsed"}, "unparseable"),
     "too long": ({"reason": "over budget", "flags": ["H1"]}, "unparseable"),
+    "false arithmetic": ({"flags": ["H1"]}, "wrong, false arithmetic"),
     "false arithmetic and a number from nowhere": ({"flags": ["H1", "H2", "H3"]}, "wrong, false arithmetic"),
     "a number from nowhere": ({"flags": ["H2", "H3"]}, "wrong, ungrounded number"),
     "another answer than the trace": ({"flags": ["H3"]}, "wrong, answer contradicts the trace"),
@@ -115,7 +66,8 @@ OUTCOME_OF = {
 
 @pytest.mark.parametrize(("changes", "outcome"), OUTCOME_OF.values(), ids=OUTCOME_OF)
 def test_the_first_outcome_that_matches_counts(changes, outcome):
-    assert summary.outcomes([sample(0, **WRONG | changes)]) == dict.fromkeys(summary.OUTCOMES, 0) | {outcome: 1}
+    counts = summary.outcomes([sample(0, **(WRONG | changes))])
+    assert {name for name, count in counts.items() if count} == {outcome}
 
 
 def test_every_outcome_can_be_reached():
@@ -154,12 +106,9 @@ def test_outcomes_add_up_and_the_right_ones_are_the_accuracy(rows):
 VOTES = {
     "all right, in other words": (["1/2", "0.5", "\\frac12", "50%"], [1, 1, 1, 1], 1),
     "the right ones win together": (["1/2", "0.5", "3", "4"], [1, 1, 0, 0], 1),
-    "the wrong ones win": (["1/2", "3", "3.0", "4"], [1, 0, 0, 0], 0),
     "a tie is drawn by lot": (["1/2", "0.5", "3", "3.0"], [1, 1, 0, 0], Fraction(1, 2)),
-    "three tie": (["1/2", "3", "4", None], [1, 0, 0, 0], Fraction(1, 3)),
     "no answer casts no vote": (["1/2", None, None, ""], [1, 0, 0, 0], 1),
     "nobody votes": ([None, None, None, None], [0, 0, 0, 0], 0),
-    "none right": (["3", "4", "5", "6"], [0, 0, 0, 0], 0),
 }
 
 
@@ -170,25 +119,9 @@ def voted(number: int, answers: list, right: list[int]) -> list[dict]:
 
 @pytest.mark.parametrize(("answers", "right", "majority"), VOTES.values(), ids=VOTES)
 def test_the_metrics_of_four_samples_of_one_problem(answers, right, majority):
-    found = summary.summarise_sampled(voted(0, answers, right))
+    found = summary.summarise_sampled(voted(0, answers, right)[::-1])  # in any order
     assert (found["k"], found["items"], found["avg_at_k"]) == (4, 1, sum(right) / 4)
     assert (found["pass_at_k"], found["maj_at_k"]) == (float(any(right)), float(majority))
-
-
-def test_summarise_sampled_is_the_mean_over_problems_in_any_order():
-    rows = [row for n, (answers, right, _) in enumerate(VOTES.values()) for row in voted(n, answers, right)]
-    found = summary.summarise_sampled(rows[::-1])
-    low, high = cluster_interval([right for _, right, _ in VOTES.values()])
-    assert found == summary.summarise_sampled(rows)
-    assert found == {
-        "k": 4,
-        "items": 8,
-        "avg_at_k": sum(sum(right) for _, right, _ in VOTES.values()) / 32,
-        "avg_at_k_low": low,
-        "avg_at_k_high": high,
-        "pass_at_k": 6 / 8,
-        "maj_at_k": pytest.approx(float(sum(majority for _, _, majority in VOTES.values())) / 8),
-    }
 
 
 # name: (rows, words of the message)
@@ -208,10 +141,15 @@ def test_uneven_samples_are_refused(rows, words):
 # --- Twins, and more tokens --------------------------------------------------
 
 
-def test_refusals_of_twins_and_of_answerable_problems(run):
-    rows = [twin(n, "sft", refused=n < 5, answer="7" if n < 8 else None) for n in range(10)]  # 5 refused, 3 answered, 2 neither
-    rows[9]["extracted_flexible"] = ""  # an empty answer section is no answer either
-    write_samples(run, "twins-sft", rows)
+def twin(number: int, answer: str | None) -> dict:
+    """A twin that is refused ("How many?"), answered, or neither."""
+    refused = answer == "How many?"
+    told = {"correct_flexible": refused, "completion": answer or "So.", "extracted_flexible": answer}
+    return sample(number, id=f"q{number:03}-twin", gold=UNANSWERABLE, **told)
+
+
+def test_refusals_and_answers_of_twins(tmp_path):
+    answers = ["How many?"] * 5 + ["7"] * 3 + [None, ""]  # an empty answer section is no answer either
     answerable = [
         sample(0, correct_flexible=True),
         sample(1, correct_flexible=False, completion="How many?", extracted_flexible="How many?"),
@@ -220,21 +158,20 @@ def test_refusals_of_twins_and_of_answerable_problems(run):
         sample(4, correct_flexible=False, completion="So 12.", extracted_flexible="12"),
         sample(5, correct_flexible=True, completion="The price is not given. So 6.", extracted_flexible="6"),
     ]
-    write_samples(run, "sft", answerable)
-    found = report.summarise_checkpoint(run, "sft")["h5"]
-    assert found.pop("twins") == 10
-    expected = {}
+    write_samples(tmp_path, "sft", answerable)
+    write_samples(tmp_path, "twins-sft", [twin(n, answer) for n, answer in enumerate(answers)])
+    found = report.summarise_checkpoint(tmp_path, "sft")["h5"]
+    assert (found["twins"], found["refused"], found["false_answer"], found["over_refused"]) == (10, 0.5, 0.3, 0.5)
     for name, count, n in (("refused", 5, 10), ("false_answer", 3, 10), ("over_refused", 3, 6)):
-        expected |= {name: count / n, **dict(zip((f"{name}_low", f"{name}_high"), wilson_interval(count, n), strict=True))}
-    assert found == expected
+        assert (found[f"{name}_low"], found[f"{name}_high"]) == wilson_interval(count, n)
 
 
-def test_longer_samples_stand_for_those_that_were_cut_off(run):
-    write_samples(run, "sft", [sample(n, truncated=n < 4, correct_flexible=n >= 8) for n in range(10)])
+def test_longer_samples_stand_for_those_that_were_cut_off(tmp_path):
+    write_samples(tmp_path, "sft", [sample(n, truncated=n < 4, correct_flexible=n >= 8) for n in range(10)])
     longer = [sample(n, truncated=n == 0, correct_flexible=n in (1, 2), budget=512) for n in range(4)]
-    write_samples(run, "longer-sft", longer)
+    write_samples(tmp_path, "longer-sft", longer)
     low, high = wilson_interval(4, 10)
-    assert report.summarise_checkpoint(run, "sft")["longer"] == {
+    assert report.summarise_checkpoint(tmp_path, "sft")["longer"] == {
         "budget": 512,
         "correct_flexible": 4,  # 8 and 9 as before, 1 and 2 now
         "accuracy_flexible": 0.4,
@@ -244,15 +181,11 @@ def test_longer_samples_stand_for_those_that_were_cut_off(run):
     }
 
 
-def test_a_summary_holds_what_was_measured(full_run):
-    summaries = report.save_summary(full_run)
-    assert json.loads((full_run / "evaluation.json").read_text()) == summaries
-    assert {name: found.keys() & {"sampled", "h5", "longer"} for name, found in summaries.items()} == {
-        "base": {"sampled", "h5", "longer"},
-        "sft": {"sampled", "h5"},
-        "grpo": {"sampled", "h5"},
-    }
-    assert summaries["sft"].items() >= summary.summarise(samples("sft")).items()
+def test_save_summary_holds_what_was_measured(full_run):
+    saved = report.save_summary(full_run)
+    assert saved == {name: report.summarise_checkpoint(full_run, name) for name in report.CHECKPOINTS}
+    assert saved == json.loads((full_run / "evaluation.json").read_text())
+    assert {"sampled", "h5", "longer"} <= saved["base"].keys() and "longer" not in saved["sft"]
 
 
 # --- Two checkpoints ---------------------------------------------------------
@@ -282,11 +215,23 @@ UNPAIRED = {
 }
 
 
-@pytest.mark.parametrize("function", [comparisons.pair_samples, report.changed_samples, comparisons.decompose])
 @pytest.mark.parametrize(("after", "words"), UNPAIRED.values(), ids=UNPAIRED)
-def test_paired_functions_refuse_other_problems(function, after, words):
+def test_other_problems_are_refused(after, words):
     with pytest.raises(ValueError, match=words):
-        function(samples("base"), after)
+        comparisons.pair_samples(samples("base"), after)
+
+
+def test_twins_are_compared_where_they_were_measured(full_run):
+    found = comparisons.compare_checkpoints(full_run, prefix="twins-")
+    assert [(c.before, c.after, c.difference.gained, c.difference.lost) for c in found] == [
+        ("base", "sft", 6, 0),
+        ("sft", "grpo", 0, 3),
+        ("base", "grpo", 3, 0),
+    ]
+    (full_run / "samples" / "twins-base.jsonl").unlink()
+    assert [(c.before, c.after) for c in comparisons.compare_checkpoints(full_run, prefix="twins-")] == [("sft", "grpo")]
+    (full_run / "samples" / "twins-grpo.jsonl").unlink()
+    assert comparisons.compare_checkpoints(full_run, prefix="twins-") == []
 
 
 # name: (right in the others' prompt, the part that stands for the base)
@@ -304,68 +249,56 @@ def test_the_base_stands_for_its_better_prompt(run, right, part):
     best = comparisons.best_samples(run)
     assert list(best) == [part, "sft", "grpo"] and best[part] == (rows if part == "base-chat" else samples("base"))
     found = {c.before: c for c in comparisons.compare_checkpoints(run)}
-    assert found[part].differs == (() if part == "base-chat" else ("prompt_sha256",))
+    assert found[part].differs == (("prompt_sha256",) if part == "base" else ())
     label = report.label_of(part)
     assert f"- **{label} → + SFT**: " in report.results_markdown(run)
     assert list(report.gain_table(run))[1] == f"{label} → + SFT"
 
 
-# name: (right before, right after, what changes in one sample before, verdict)
-SPOKEN = {
-    "clear gain": (range(5), range(30), {}, "improved"),
-    "clear loss": (range(30), range(5), {}, "worse"),
-    "small gain": (range(10), range(12), {}, "no clear difference"),
-    "small loss, another prompt": (range(12), range(10), {"prompt_sha256": "x"}, "no clear difference"),
-    "nothing changed": (range(12), range(12), {}, "no clear difference"),
-    "another prompt": (range(5), range(30), {"prompt_sha256": "x"}, "higher, each in its own prompt"),
-    "clear loss, another prompt": (range(30), range(5), {"prompt_sha256": "x"}, "lower, each in its own prompt"),
-    "another budget": (range(5), range(30), {"budget": 512}, "higher, with different token budgets"),
-    "another temperature": (range(5), range(30), {"temperature": 1.0}, "higher, at different temperatures"),
+# name: (what changes in the samples of the first side, what is said of a clear gain)
+SAID = {
+    "all the same": ({}, "improved"),
+    "another prompt": ({"prompt_sha256": "x"}, "higher, each in its own prompt"),
+    "another budget": ({"budget": 512}, "higher, with different token budgets"),
+    "another temperature": ({"temperature": 1.0}, "higher, at different temperatures"),
     "another prompt and budget": (
-        range(5),
-        range(30),
         {"prompt_sha256": "x", "budget": 512},
         "higher, each in its own prompt and with different token budgets",
     ),
-    "another seed": (range(5), range(30), {"seed": 1}, "improved"),
+    "another seed": ({"seed": 1}, "improved"),
 }
 
 
-@pytest.mark.parametrize(("before", "after", "changes", "verdict"), SPOKEN.values(), ids=SPOKEN)
-def test_improved_is_printed_only_where_it_is_shown_and_else_what_differs(run, before, after, changes, verdict):
-    first, *rest = (sample(n, correct_flexible=n in before) for n in range(N))
-    write_samples(run, "sft", [first | changes, *rest])
-    write_samples(run, "grpo", [sample(n, correct_flexible=n in after) for n in range(N)])
+@pytest.mark.parametrize(("changes", "said"), SAID.values(), ids=SAID)
+def test_what_differs_is_said(run, changes, said):
+    first = [sample(0, "sft", correct_flexible=False, **changes), *(sample(n, correct_flexible=False) for n in range(1, N))]
+    write_samples(run, "sft", first)
     line = next(line for line in report.results_markdown(run).splitlines() if line.startswith("- **+ SFT"))
-    assert line.startswith(f"- **+ SFT → + GRPO**: {verdict}, **"), line
+    assert line.startswith(f"- **+ SFT → + GRPO**: {said}, **+65.0 points** "), line
 
 
-VERDICTS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=8, max_size=60)
-WORDS = {"improved", "worse", "raised", "reduced"}
+@pytest.mark.parametrize(("before", "after", "verdict", "false"), [(5, 30, "improved", "reduced"), (30, 5, "worse", "raised")])
+def test_a_clear_gain_or_loss(run, before, after, verdict, false):
+    for part, right in (("sft", before), ("grpo", after)):
+        write_samples(run, part, [sample(n, correct_flexible=n < right, false_claims=int(n >= right)) for n in range(N)])
+    by_accuracy, by_false_claims = (line for line in report.results_markdown(run).splitlines() if line.startswith("- **+ SFT"))
+    assert f"+ GRPO**: {verdict}, **" in by_accuracy and f"+ GRPO**: {false}, **" in by_false_claims
 
 
-@given(VERDICTS, st.sampled_from([{}, {"prompt_sha256": "x"}, {"budget": 9}, {"temperature": 0.5}]), st.booleans())
-def test_improved_and_reduced_are_earned(tmp_path_factory, verdicts, changes, false_claims):
-    folder = tmp_path_factory.mktemp("run")
-    sides = ([side for side, _ in verdicts], [side for _, side in verdicts])
-    for part, side, more in zip(("base", "grpo"), sides, (changes, {}), strict=True):
-        given_rows = [sample(n, "sft", correct_flexible=r, false_claims=int(not r)) for n, r in enumerate(side)]
-        write_samples(folder, part, [*given_rows[:-1], given_rows[-1] | more])
-    measure = comparisons.has_false_claim if false_claims else comparisons.is_right
-    (comparison,) = comparisons.compare_checkpoints(folder, measure)
-    d = comparison.difference
-    spoken = comparison.verdict(*(("raised", "reduced") if false_claims else ("improved", "worse")))
+@settings(deadline=None)  # the first call imports statsmodels, and a busy machine is slow
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=8), st.sets(st.sampled_from(list(comparisons.SAME))))
+def test_improved_is_earned(verdicts, differs):
+    d = paired_difference(*zip(*verdicts, strict=True))
+    spoken = comparisons.Comparison("sft", "grpo", d, d.p_value, d.p_value, tuple(differs)).verdict("improved", "worse")
     clear = d.low > 0 or d.high < 0
     assert (spoken == "no clear difference") == (not clear)
-    assert (spoken in WORDS) == (clear and not changes)
-    if spoken in WORDS:
-        assert (spoken in ("improved", "raised")) == (d.difference > 0)
-    assert any(spoken + ", **" in line for line in report.results_markdown(folder).splitlines())
+    assert (spoken in ("improved", "worse")) == (clear and not differs)
+    if clear:
+        assert spoken.startswith(("improved", "higher") if d.difference > 0 else ("worse", "lower"))
 
 
-def test_several_samples_of_other_problems_are_not_compared(full_run):
-    rows = report.samples_of(full_run, "sampled-sft")
-    write_samples(full_run, "sampled-sft", rows[2:])  # without the first problem
+def test_samples_of_other_problems_are_not_compared(full_run):
+    write_samples(full_run, "sampled-sft", [sample(n, sample=k) for n in range(1, 11) for k in range(2)])
     with pytest.raises(ValueError, match="did not answer the same problems"):
         comparisons.compare_checkpoints(full_run, prefix="sampled-")
 
@@ -381,25 +314,19 @@ def test_the_parts_of_a_gain_sum_exactly_to_it(pairs):
     assert (len(changed["solved"]), len(changed["broken"])) == (gained, lost)
 
 
-# name: (what was wrong with the wrong sample, the cause)
-CAUSE_OF = {
-    "cut off": ({"truncated": True, "extracted_flexible": None}, "truncation"),
-    "no answer": ({"extracted_flexible": None}, "format/extraction"),
-    "an empty answer": ({"extracted_flexible": ""}, "format/extraction"),
-    "false arithmetic": ({"false_claims": 2, "ungrounded": 1}, "arithmetic"),
-    "a number from nowhere": ({"ungrounded": 1}, "grounding"),
-    "a wrong plan": ({}, "other"),
-}
+def test_an_empty_answer_section_is_no_answer():
+    right, bad = [sample(7, correct_flexible=True)], [sample(7, "base", correct_flexible=False, extracted_flexible="")]
+    assert [(p.cause, p.gained, p.lost) for p in comparisons.decompose(bad, right) if p.net] == [("format/extraction", 1, 0)]
+    assert [(p.cause, p.gained, p.lost) for p in comparisons.decompose(right, bad) if p.net] == [("format/extraction", 0, 1)]
 
 
-@pytest.mark.parametrize(("wrong", "cause"), CAUSE_OF.values(), ids=CAUSE_OF)
-def test_the_cause_is_what_was_wrong_with_the_wrong_sample(wrong, cause):
-    right, bad = [sample(7, correct_flexible=True)], [sample(7, **{"correct_flexible": False} | wrong)]
-    assert [(p.cause, p.gained, p.lost) for p in comparisons.decompose(bad, right) if p.net] == [(cause, 1, 0)]
-    assert [(p.cause, p.gained, p.lost) for p in comparisons.decompose(right, bad) if p.net] == [(cause, 0, 1)]
+# --- Tables: see also test_card, which computes every number again -----------
 
 
-# --- Tables ------------------------------------------------------------------
+def test_a_checkpoint_without_several_samples_has_dashes(full_run):
+    table = report.results_table(full_run)
+    assert list(table["checkpoint"]) == ["base (own prompt)", "base (same prompt)", "+ SFT", "+ GRPO"]
+    assert list(table["pass@2"]) == ["100.0%", "–", "60.0%", "60.0%"]
 
 
 def test_a_run_without_sft_compares_base_and_grpo(run):
@@ -411,15 +338,9 @@ def test_a_run_without_sft_compares_base_and_grpo(run):
     assert list(report.save_summary(run)) == ["base", "grpo"]
 
 
-def test_what_stands_between_the_table_and_the_comparisons(full_run):
-    (full_run / "contamination_sft.json").write_text('{"flagged": ["q000", "q030"]}')
-    (full_run / "contamination_grpo.json").write_text('{"flagged": ["q030", "q031"]}')
-    _, longer, clean, *_ = report.results_markdown(full_run).split("\n\n")
-    assert longer == "base (own prompt) was often cut off; with 512 tokens its flexible accuracy is 32.5%, and 0.0% are cut off."
-    assert clean == (
-        "Without 3 problems that training may have met (flagged by the contamination check): "
-        "base (own prompt) 29.7%, + SFT 64.9%, + GRPO 70.3%."
-    )
+def test_what_a_larger_budget_gives_is_said(full_run):
+    told = "base (own prompt) was often cut off; with 512 tokens its flexible accuracy is 37.5%, and 0.0% are cut off."
+    assert told in report.results_markdown(full_run)
 
 
 def test_outcomes_table(run):
@@ -433,35 +354,31 @@ def test_outcomes_table(run):
 
 def test_audit_markdown_quotes_what_the_audit_was_measured_to_find(run):
     bare = report.audit_markdown(run)
-    assert bare.startswith(
-        "| checkpoint | with a claim to check | H1 false arithmetic | false per 100 claims | false per 100 tokens | "
-        "H2 ungrounded number | H3 answer not in trace | H4 several answers | H6 loop or cut off |\n"
-    )
-    assert bare.endswith("skips what it cannot read.*\n")
-    measured = {
+    assert bare.startswith("| checkpoint | ") and bare.endswith("skips what it cannot read.*\n")
+    figures = {
         "H1": {"arithmetic": 115, "found": 114, "flags": 185, "unconfirmed": 1},
         "H2": {"cases": 2000, "found": 1700, "false_flags": 0.0193},
     }
-    (run.parent / "audit.json").write_text(json.dumps(measured))
+    (run.parent / "audit.json").write_text(json.dumps(figures))
     assert report.audit_markdown(run) == bare.removesuffix("*\n") + (
         " On labelled traces of other models H1 found 114 of 115 with false arithmetic, and 184 of its 185 flags hold by an "
         "independent evaluation. H2 found 85.0% of 2,000 planted numbers, and flagged 1.9% of GSM8K's own solutions.*\n"
     )
 
 
-def test_twins_are_compared_where_they_were_measured(run):
-    assert report.twins_markdown(run) == "No unanswerable problems were measured.\n"
-    write_samples(run, "twins-grpo", [twin(n, "grpo", n < 8, "5") for n in range(20)])
-    assert report.twins_markdown(run).count("\n") == 3  # a table of one row, and nothing to compare
-    for part, refused in {"base": 0, "sft": 15}.items():
-        write_samples(run, f"twins-{part}", [twin(n, part, n < refused, "5") for n in range(20)])
-    lines = report.twins_markdown(run).splitlines()
+def test_twins_markdown(full_run):
+    lines = report.twins_markdown(full_run).splitlines()
     assert lines[0] == "| checkpoint | unanswerable problems | refused | answered all the same | answerable ones refused |"
-    assert lines[3] == "| + SFT | 20 | 75.0% (53.1–88.8) | 25.0% (11.2–46.9) | 0.0% |"
-    assert lines[6].startswith("- **base (own prompt) → + SFT**: refusals higher, each in its own prompt, **+75.0 points** (95% ")
-    assert lines[7].startswith("- **+ SFT → + GRPO**: refusals reduced, **-35.0 points** (95% interval ")
-    assert lines[7].endswith("; 0 newly refused, 7 no longer; exact McNemar p = 0.016, after Holm p = 0.016.")
-    assert lines[8].startswith("- **base (own prompt) → + GRPO**: ") and len(lines) == 9
+    assert lines[6].startswith("- **base (own prompt) → + SFT**: refusals higher, each in its own prompt, **+31.6 points** (95% ")
+    assert lines[7].startswith("- **+ SFT → + GRPO**: refusals no clear difference, **-15.8 points** (95% interval ")
+    assert "; 0 newly refused, 3 no longer; exact McNemar p = 0.250, after Holm p = " in lines[7]
+    assert len(lines) == 9
+
+
+def test_twins_markdown_without_twins(run):
+    assert report.twins_markdown(run) == "No unanswerable problems were measured.\n"
+    write_samples(run, "twins-grpo", [twin(0, None)])
+    assert report.twins_markdown(run).count("\n") == 3  # a table of one row, and nothing to compare
 
 
 PLAN = {
@@ -471,18 +388,17 @@ PLAN = {
     "smallest_difference": 0.0281,
     "frozen_before_training": True,
 }
-POWER = "(80% power, if the verdict on 20% changes)"
 # name: (what changes in the plan, the sentences)
 PLANNED = {
     "before training": (
         {},
-        "Planned before anything was trained: 2,000 problems, greedy, 1,024 tokens. "
-        f"So many problems can show a difference of 2.8 points or more {POWER}.",
+        "Planned before anything was trained: 2,000 problems, greedy, 1,024 tokens. So many problems can show a difference of "
+        "2.8 points or more (80% power, if the verdict on 20% changes).",
     ),
-    "after training, and too few problems": (
-        {"frozen_before_training": False, "items": 8, "smallest_difference": 0.5},
-        "Planned **only after training had begun**: 8 problems, greedy, 1,024 tokens. "
-        f"So few problems cannot show any difference {POWER}.",
+    "too few problems": (
+        {"items": 8, "smallest_difference": 0.5},
+        "Planned before anything was trained: 8 problems, greedy, 1,024 tokens. So few problems cannot show any difference (80% "
+        "power, if the verdict on 20% changes).",
     ),
     "one problem": (
         {"items": 1, "smallest_difference": None},
@@ -499,63 +415,35 @@ def test_plan_sentence(changes, sentences):
 # --- Several seeds -----------------------------------------------------------
 
 
-def test_seeds_table(verdicts_csv):
-    table = seeds.seeds_table(verdicts_csv)
-    assert list(table.columns) == ["seed", "base", "+ SFT (to base)", "+ GRPO (to + SFT)", "in the format after GRPO"]
-    assert list(table.iloc[0]) == [
-        "0",
-        "30.0%",
-        "60.0% (+30.0, p = 0.012)",
-        "65.0% (+5.0, p = 0.500)",
-        "100.0%",
-    ]
-    assert list(table.iloc[1]) == [
-        "7",
-        "30.0%",
-        "50.0% (+20.0, p = 0.008)",
-        "50.0% (+0.0, p = 1.000)",
-        "95.0%",
-    ]
-    assert list(table.iloc[2]) == [
-        "mean (min–max)",
-        "30.0%",
-        "55.0% (50.0–60.0); +25.0 (+20.0 to +30.0)",
-        "57.5% (50.0–65.0); +2.5 (+0.0 to +5.0)",
-        "97.5% (95.0–100.0)",
+def test_seeds_markdown(tmp_path):
+    right = {"base": range(12), "sft-0": range(4, 28), "grpo-0": range(4, 30), "sft-7": range(20), "grpo-7": range(20)}
+    right |= {"form-0": range(40), "form-7": range(38)}
+    frame = pd.DataFrame({name: [int(i in found) for i in range(40)] for name, found in right.items()})
+    frame.to_csv(tmp_path / "verdicts.csv", index_label="id")
+    assert report.seeds_markdown(tmp_path / "verdicts.csv").splitlines() == [
+        "| seed | base | + SFT (to base) | + GRPO (to + SFT) | in the format after GRPO |",
+        "| :-- | --: | --: | --: | --: |",
+        "| 0 | 30.0% | 60.0% (+30.0, p = 0.012) | 65.0% (+5.0, p = 0.500) | 100.0% |",
+        "| 7 | 30.0% | 50.0% (+20.0, p = 0.008) | 50.0% (+0.0, p = 1.000) | 95.0% |",
+        "| mean (min–max) | 30.0% | 55.0% (50.0–60.0); +25.0 (+20.0 to +30.0) | 57.5% (50.0–65.0); +2.5 (+0.0 to +5.0) "
+        "| 97.5% (95.0–100.0) |",
     ]
 
 
-def test_seeds_markdown(verdicts_csv):
-    lines = report.seeds_markdown(verdicts_csv).splitlines()
-    assert len(lines) == 5
-    assert lines[0] == "| seed | base | + SFT (to base) | + GRPO (to + SFT) | in the format after GRPO |"
-    assert lines[2].startswith("| 0 | 30.0% | 60.0% ")
-
-
-# name: (text of the file, words of the message)
-BAD_VERDICTS = {
-    "no seed": ("id,base\na,1\n", "sft-<seed>"),
-    "GRPO missing": ("id,base,sft-0,form-0\na,1,1,1\n", "unpaired: grpo-0"),
-    "form missing": ("id,base,sft-0,grpo-0\na,1,1,1\n", "unpaired: form-0"),
-    "SFT missing": ("id,base,sft-0,grpo-0,form-0,grpo-1\na,1,1,1,1,1\n", "unpaired: grpo-1"),
-    "base missing": ("id,sft-0,grpo-0,form-0\na,1,1,1\n", "unpaired: base"),
-    "no rows": ("id,base,sft-0,grpo-0,form-0\n", "one row a problem"),
-    "id twice": ("id,base,sft-0,grpo-0,form-0\na,1,1,1,1\na,1,1,1,1\n", "each id once"),
-    "not 0 or 1": ("id,base,sft-0,grpo-0,form-0\na,1,0.5,1,1\n", "'sft-0': a verdict is 0 or 1"),
-    "cell empty": ("id,base,sft-0,grpo-0,form-0\na,1,1,,1\n", "'grpo-0': a verdict is 0 or 1"),
-}
-
-
-@pytest.mark.parametrize(("text", "words"), BAD_VERDICTS.values(), ids=BAD_VERDICTS)
-def test_seeds_table_says_what_is_wrong(tmp_path, text, words):
-    (tmp_path / "v.csv").write_text(text)
-    with pytest.raises(ValueError, match=words):
-        seeds.seeds_table(tmp_path / "v.csv")
-
-
-def test_seeds_table_without_a_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no verdicts"):
-        seeds.seeds_table(tmp_path / "none.csv")
+def test_refusals_of_several_seeds(tmp_path):
+    with pytest.raises(FileNotFoundError, match="run `make seeds` first"):
+        report.refusals_markdown(tmp_path)
+    pd.DataFrame(
+        {"id": list("abcd"), "base": 0, "sft-0": [1, 1, 0, 0], "grpo-0": 0, "mix-0": [1, 1, 1, 0]}
+        | {"sft-1": [1, 0, 0, 0], "grpo-1": 0, "mix-1": 1}
+    ).to_csv(tmp_path / "refusals.csv")
+    pd.DataFrame({"id": list("abcd"), "grpo-0": [1, 1, 1, 0], "mix-0": [1, 1, 0, 0], "grpo-1": 1, "mix-1": 1}).to_csv(
+        tmp_path / "verdicts-mix.csv"
+    )
+    lines = report.refusals_markdown(tmp_path).splitlines()
+    assert lines[2] == "| 0 | 50.0% | 0.0% | 75.0% | 75.0% | 50.0% (-25.0, p = 1.000) |"
+    assert lines[3] == "| 1 | 25.0% | 0.0% | 100.0% | 100.0% | 100.0% (+0.0, p = 1.000) |"
+    assert lines[4] == "| mean | 37.5% | 0.0% | 87.5% | 87.5% | 75.0% (-12.5) |"
 
 
 # --- README ------------------------------------------------------------------
@@ -577,7 +465,6 @@ def test_update_readme_changes_its_block_alone_and_settles(tmp_path):
 # name: (text, words of the message)
 BAD_READMES = {
     "no start": ("<!-- results:end -->", "results:start --> is missing"),
-    "no end": ("<!-- results:start -->", "results:end --> is missing"),
     "twice": ("<!-- results:start --><!-- results:start --><!-- results:end -->", "more than once"),
     "wrong order": ("<!-- results:end --><!-- results:start -->", "stands before"),
 }
@@ -592,20 +479,3 @@ def test_readme_without_its_marks_is_left_alone(tmp_path, text, words):
     with pytest.raises(ValueError, match=words):
         readme_block(path, "results")
     assert path.read_text() == text
-
-
-def test_refusals_of_several_seeds(tmp_path):
-    pd.DataFrame(
-        {"id": "abcd", "base": 0, "sft-0": [1, 1, 0, 0], "grpo-0": 0, "mix-0": [1, 1, 1, 0]}
-        | {"sft-1": [1, 0, 0, 0], "grpo-1": 0, "mix-1": 1},
-        index=range(4),
-    ).to_csv(tmp_path / "refusals.csv")
-    pd.DataFrame({"id": list("abcd"), "grpo-0": [1, 1, 1, 0], "mix-0": [1, 1, 0, 0], "grpo-1": 1, "mix-1": 1}).to_csv(
-        tmp_path / "verdicts-mix.csv"
-    )
-    lines = report.refusals_markdown(tmp_path).splitlines()
-    assert lines[2] == "| 0 | 50.0% | 0.0% | 75.0% | 75.0% | 50.0% (-25.0, p = 1.000) |"
-    assert lines[3] == "| 1 | 25.0% | 0.0% | 100.0% | 100.0% | 100.0% (+0.0, p = 1.000) |"
-    assert lines[4] == "| mean | 37.5% | 0.0% | 87.5% | 87.5% | 75.0% (-12.5) |"
-    with pytest.raises(FileNotFoundError, match="run `make seeds` first"):
-        seeds.refusals_table(tmp_path / "none")

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from readme import readme_block
 
 from grpo_lab import report
@@ -15,28 +16,19 @@ README = ROOT / "README.md"
 TEXT = README.read_text()
 
 
-def test_the_result_table_is_what_the_samples_give():
-    assert readme_block(README, "results").strip() == report.results_markdown(ROOT / "results" / "tiny").strip()
+TINY, SEEDS = ROOT / "results" / "tiny", ROOT / "results" / "tiny-seeds"
+BLOCKS = {  # marker: what makes the block
+    "results": lambda: report.results_markdown(TINY),
+    "audit": lambda: report.audit_markdown(TINY),
+    "ways": lambda: ways_markdown({name: report.samples_of(TINY, name) for name in report.CHECKPOINTS}),
+    "seeds": lambda: report.seeds_markdown(SEEDS / "verdicts.csv"),
+    "refusals": lambda: report.refusals_markdown(SEEDS),
+}
 
 
-def test_the_audit_table_is_what_the_samples_give():
-    assert readme_block(README, "audit").strip() == report.audit_markdown(ROOT / "results" / "tiny").strip()
-
-
-def test_the_table_of_refusals_is_what_the_verdicts_give():
-    assert readme_block(README, "refusals").strip() == report.refusals_markdown(ROOT / "results" / "tiny-seeds").strip()
-
-
-def test_the_table_of_ways_is_what_the_samples_give():
-    samples = {name: report.samples_of(ROOT / "results" / "tiny", name) for name in report.CHECKPOINTS}
-    assert readme_block(README, "ways").strip() == ways_markdown(samples).strip()
-
-
-def test_the_seeds_table_is_what_the_verdicts_give():
-    assert (
-        readme_block(README, "seeds").strip()
-        == report.seeds_markdown(ROOT / "results" / "tiny-seeds" / "verdicts.csv").strip()
-    )
+@pytest.mark.parametrize("marker", BLOCKS)
+def test_every_table_is_what_the_files_give(marker):
+    assert readme_block(README, marker) == BLOCKS[marker]().strip()
 
 
 def rounded(summary: object) -> object:
@@ -47,9 +39,9 @@ def rounded(summary: object) -> object:
 
 
 def test_the_summary_is_what_the_samples_give():
-    saved = json.loads((ROOT / "results" / "tiny" / "evaluation.json").read_text())
+    saved = json.loads((TINY / "evaluation.json").read_text())
     for checkpoint, summary in saved.items():
-        assert rounded(summary) == rounded(report.summarise_checkpoint(ROOT / "results" / "tiny", checkpoint)), checkpoint
+        assert rounded(summary) == rounded(report.summarise_checkpoint(TINY, checkpoint)), checkpoint
 
 
 def test_the_two_commands_come_first():

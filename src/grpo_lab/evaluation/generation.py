@@ -1,19 +1,25 @@
-"""Completions from a model: by Transformers on any device, or by vLLM where it serves. One batch at a time."""
+"""Completions from the checkpoints of a run: by Transformers on any device, or by vLLM where it serves. One batch at a time.
+
+A generator has a `fingerprint`, which tells two models apart, so that no old sample is taken for a new one, and a `batch_size`.
+"""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from grpo_lab import models
 from grpo_lab.evaluation.plan import short_hash
-from grpo_lab.models import base_path, compute_dtype
 from grpo_lab.recipes import Recipe
 
-VLLM_BATCH = 1000  # prompts at once; vLLM itself decides how many of them run together
+if TYPE_CHECKING:
+    from vllm import LLM
+
+VLLM_SHARE = 0.85  # of the card's memory
 
 
 @dataclass(frozen=True)
@@ -38,15 +44,6 @@ class Completion(NamedTuple):
     truncated: bool
 
 
-class Generator(Protocol):
-    """What an evaluation needs of a model. `fingerprint` tells two models apart, so that no old sample is taken for a new one."""
-
-    batch_size: int
-    fingerprint: str
-
-    def __call__(self, prompts: Sequence[str], decoding: Decoding, seed: int) -> list[Completion]: ...
-
-
 class TransformersGenerator:
     """Generates with `model.generate`; prompts of one call are padded to the longest, so give it prompts of like length."""
 
@@ -67,7 +64,8 @@ class TransformersGenerator:
             eos_token_id=end_tokens(self.tokenizer),
             pad_token_id=self.tokenizer.pad_token_id,
             use_cache=True,
-            **_sampling(decoding),
+            **({"temperature": decoding.temperature, "top_k": 0, "top_p": 1.0} if decoding.temperature else {}),
+            do_sample=decoding.temperature > 0,
             **({"stop_strings": [decoding.stop], "tokenizer": self.tokenizer} if decoding.stop else {}),
         )
         self.model.train(was_training)
@@ -80,12 +78,6 @@ class TransformersGenerator:
         stopped = bool(stop) and stop in text
         text = text.split(stop)[0] if stopped else text
         return Completion(text, len(ids) if end is None else end, end is None and not stopped)
-
-
-def _sampling(decoding: Decoding) -> dict:
-    if not decoding.temperature:
-        return {"do_sample": False}
-    return {"do_sample": True, "temperature": decoding.temperature, "top_k": 0, "top_p": 1.0}
 
 
 def end_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -103,49 +95,40 @@ def fingerprint(model: PreTrainedModel) -> str:
     return digest.hexdigest()[:16]
 
 
-class VllmEngine:
-    """A base model held by vLLM, which serves it bare and with any of the run's adapters. Imports vLLM, an optional library."""
+def load_vllm(recipe: Recipe, root: Path) -> "LLM":
+    """The recipe's base model held by vLLM, an optional library, which serves it bare and with any of the run's adapters."""
+    from vllm import LLM
 
-    def __init__(self, recipe: Recipe, root: Path, tokenizer: PreTrainedTokenizerBase, memory_share: float = 0.85):
-        from vllm import LLM
-
-        self.tokenizer = tokenizer
-        base = base_path(recipe, root)
-        longest = AutoConfig.from_pretrained(base).max_position_embeddings
-        self.llm = LLM(
-            model=base,
-            dtype=str(compute_dtype(recipe)).removeprefix("torch."),
-            # Room for twice the budget; the model's own limit may be far more, which would take the cache's memory.
-            max_model_len=min(longest, recipe.max_length + 2 * recipe.evaluation.max_completion_length),
-            enable_lora=True,
-            max_lora_rank=max(8, recipe.lora.rank),
-            gpu_memory_utilization=memory_share,
-        )
-
-    def generator(self, adapter: Path | None = None) -> "VllmGenerator":
-        """The base (None) or the base with an adapter."""
-        return VllmGenerator(self, adapter)
+    base = models.base_path(recipe, root)
+    longest = AutoConfig.from_pretrained(base).max_position_embeddings
+    return LLM(
+        model=base,
+        dtype=str(models.compute_dtype(recipe)).removeprefix("torch."),
+        # Room for twice the budget; the model's own limit may be far more, which would take the cache's memory.
+        max_model_len=min(longest, recipe.max_length + 2 * recipe.evaluation.max_completion_length),
+        enable_lora=True,
+        max_lora_rank=max(8, recipe.lora.rank),
+        gpu_memory_utilization=VLLM_SHARE,
+    )
 
 
 class VllmGenerator:
-    """Generates with vLLM: fast on a card that it serves."""
+    """Generates with vLLM, fast on a card that it serves: by the base (adapter None) or the base with an adapter."""
 
-    batch_size = VLLM_BATCH
+    batch_size = 1000  # prompts at once; vLLM itself decides how many of them run together
 
-    def __init__(self, engine: VllmEngine, adapter: Path | None):
+    def __init__(self, llm: "LLM", tokenizer: PreTrainedTokenizerBase, adapter: Path | None):
         from vllm.lora.request import LoRARequest
 
-        self.engine = engine
-        weights = adapter / "adapter_model.safetensors" if adapter else None
-        content = weights.read_bytes() if weights else b"vllm"
-        self.fingerprint = short_hash(content)
+        self.llm, self.tokenizer = llm, tokenizer
+        self.fingerprint = short_hash((adapter / "adapter_model.safetensors").read_bytes() if adapter else b"vllm")
         number = int(self.fingerprint[:7], 16) + 1  # vLLM keeps adapters by number
         self.lora = LoRARequest(adapter.parent.name, number, str(adapter)) if adapter else None
 
     def __call__(self, prompts: Sequence[str], decoding: Decoding, seed: int) -> list[Completion]:
         from vllm import SamplingParams
 
-        ends = end_tokens(self.engine.tokenizer)
+        ends = end_tokens(self.tokenizer)
         params = [
             SamplingParams(
                 temperature=decoding.temperature,
@@ -156,10 +139,29 @@ class VllmGenerator:
             )
             for i in range(len(prompts))
         ]
-        outputs = self.engine.llm.generate(list(prompts), params, lora_request=self.lora, use_tqdm=False)
-        return [self._read(output.outputs[0], ends) for output in outputs]
+        outputs = self.llm.generate(list(prompts), params, lora_request=self.lora, use_tqdm=False)
+        completions = []
+        for output in (output.outputs[0] for output in outputs):
+            ended = bool(output.token_ids) and output.token_ids[-1] in ends
+            completions.append(Completion(output.text, len(output.token_ids) - ended, output.finish_reason == "length"))
+        return completions
 
-    @staticmethod
-    def _read(output, ends: list[int]) -> Completion:
-        ended = bool(output.token_ids) and output.token_ids[-1] in ends
-        return Completion(output.text, len(output.token_ids) - ended, output.finish_reason == "length")
+
+def checkpoints(
+    recipe: Recipe, root: Path, backend: str, adapters: Mapping[str, Path], use_vllm: bool = False
+) -> Iterator[tuple[str, PreTrainedModel | VllmGenerator, PreTrainedTokenizerBase]]:
+    """The checkpoints of a run, ready to be measured, as (name, model, tokenizer): the base, then the base with each adapter.
+
+    The base is loaded anew for each adapter, because PEFT changes the model that it is given; vLLM holds it once. ValueError
+    where an adapter was trained with another template or end mark than the recipe has.
+    """
+    tokenizer = models.load_tokenizer(recipe, root)
+    for adapter in adapters.values():
+        models.check_tokenizer(tokenizer, adapter)
+    llm = load_vllm(recipe, root) if use_vllm else None
+    for name, adapter in {"base": None, **adapters}.items():
+        if llm:
+            yield name, VllmGenerator(llm, tokenizer, adapter), tokenizer
+        else:
+            base, tokenizer = models.load_base(recipe, root, backend)
+            yield name, models.load_adapter(base, adapter, trainable=False) if adapter else base, tokenizer

@@ -29,11 +29,13 @@ MOST_TRUNCATED = 0.02  # a share of truncated completions above this calls for a
 
 def render_prompts(tokenizer: PreTrainedTokenizerBase, rows: Dataset, style: str) -> list[str]:
     """The text that the model continues: "chat" by the chat template, or one of OWN_PROMPTS. ValueError for another style."""
-    if style in OWN_PROMPTS:
-        return [OWN_PROMPTS[style](messages[-1]["content"]) for messages in rows["prompt"]]
-    if style != "chat":
+    if style == "chat":
+        return [
+            tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True) for messages in rows["prompt"]
+        ]
+    if style not in OWN_PROMPTS:
         raise ValueError(f"There is no prompt style {style!r}; choose one of chat, {', '.join(OWN_PROMPTS)}.")
-    return [tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True) for messages in rows["prompt"]]
+    return [OWN_PROMPTS[style](messages[-1]["content"]) for messages in rows["prompt"]]
 
 
 def grade(completion: str, question: str, gold: str, fmt: ReasoningFormat, truncated: bool = False) -> dict:

@@ -18,32 +18,11 @@ def freeze_plan(run: Path, recipe: Recipe, rows: Dataset) -> dict:
     Returns the plan as it is on disk. Its `frozen_before_training` is false where the run already held trained weights.
     ValueError says which part differs now, or that the file was changed by hand.
     """
-    path, plan = run / PLAN, _plan(recipe, rows)
-    if path.is_file():
-        return _checked(run.name, json.loads(path.read_text()), plan)
-    trained = any(run.glob("*/checkpoint-*")) or any(run.glob("*/adapter"))
-    plan |= {"frozen_before_training": not trained}
-    plan |= {"sha256": _digest(plan)}
-    path.write_text(json.dumps(plan, indent=2) + "\n")
-    return plan
-
-
-def _checked(run: str, frozen: dict, plan: dict) -> dict:
-    anew = f"or delete results/{run}/{PLAN} to plan anew, which the report will say."
-    if frozen.get("sha256") != _digest({key: value for key, value in frozen.items() if key != "sha256"}):
-        raise ValueError(f"The evaluation plan of run {run!r} was changed by hand: restore results/{run}/{PLAN}, {anew}")
-    changed = [key for key in plan if plan[key] != frozen.get(key)]
-    if changed:
-        differences = "; ".join(f"{key} {frozen.get(key)!r} then, {plan[key]!r} now" for key in changed[:3])
-        raise ValueError(f"Run {run!r} was planned otherwise ({differences}): go back to the plan's settings, {anew}")
-    return frozen
-
-
-def _plan(recipe: Recipe, rows: Dataset) -> dict:
-    evaluation, n = recipe.evaluation, len(rows)
-    return {
+    # 1. What this recipe plans.
+    path, evaluation, n = run / PLAN, recipe.evaluation, len(rows)
+    plan = {
         "items": n,
-        "items_sha256": hash_items(rows["id"]),
+        "items_sha256": short_hash("".join(rows["id"]).encode()),
         "prompts": {"base": recipe.base_prompt, "sft": "chat", "grpo": "chat"},
         "decoding": "greedy",
         "sampled": {"items": min(evaluation.sampled, n), "samples": evaluation.samples, "temperature": recipe.grpo.temperature},
@@ -55,10 +34,30 @@ def _plan(recipe: Recipe, rows: Dataset) -> dict:
         "smallest_difference": round(minimum_detectable_effect(n, DISCORDANT), 4) if n > 1 else None,
     }
 
+    # 2. The first plan of a run is kept, with whether anything was trained by then.
+    if not path.is_file():
+        trained = any(run.glob("*/checkpoint-*")) or any(run.glob("*/adapter"))
+        plan |= {"frozen_before_training": not trained}
+        plan |= {"sha256": _digest(plan)}
+        path.write_text(json.dumps(plan, indent=2) + "\n")
+        return plan
 
-def hash_items(ids: list[str]) -> str:
-    """16 hexadecimal digits for a list of item ids in their order."""
-    return short_hash("".join(ids).encode())
+    # 3. Every later one is compared with it.
+    frozen = json.loads(path.read_text())
+    anew = f"or delete results/{run.name}/{PLAN} to plan anew, which the report will say."
+    if frozen.get("sha256") != _digest({key: value for key, value in frozen.items() if key != "sha256"}):
+        raise ValueError(
+            f"The evaluation plan of run {run.name!r} was changed by hand: restore results/{run.name}/{PLAN}, {anew}"
+        )
+    changed = [key for key in plan if plan[key] != frozen.get(key)]
+    if changed:
+        differences = "; ".join(f"{key} {frozen.get(key)!r} then, {plan[key]!r} now" for key in changed[:3])
+        raise ValueError(f"Run {run.name!r} was planned otherwise ({differences}): go back to the plan's settings, {anew}")
+    return frozen
+
+
+def _digest(plan: dict) -> str:
+    return short_hash(json.dumps(plan, sort_keys=True).encode())
 
 
 def hash_extractor() -> str:
@@ -68,10 +67,6 @@ def hash_extractor() -> str:
     answers = sorted(path for path in (package / "answers").glob("*.py") if path.name != "harness.py")
     sources = [package / "formats.py", *answers]
     return short_hash(b"".join(path.read_bytes() for path in sources))
-
-
-def _digest(plan: dict) -> str:
-    return short_hash(json.dumps(plan, sort_keys=True).encode())
 
 
 def short_hash(content: bytes) -> str:

@@ -2,9 +2,7 @@
 
 In the order of their work: `summary` turns one checkpoint's samples (see `records`) into numbers, `comparisons` sets two side by
 side, `tables` says it in words, `seeds` joins several runs; `card` makes the model card, `marks` the false claims in a
-completion.
-
-Here stands what the notebooks and scripts call.
+completion. Here stands what the notebooks and scripts call.
 """
 
 from grpo_lab.records import CHECKPOINTS, checkpoints_of, has_part, label_of, samples_of

@@ -25,24 +25,22 @@ OWN_WORLD = "word problems made by grpo-math"
 def write_card(run_dir: Path | str, recipe: Recipe) -> Path:
     """Write `MODEL_CARD.md` in the run folder and return its path.
 
-    recipe: the one that the run was trained with. Raises as `read_samples` and `pair_samples`, and ValueError where the plan is
-    damaged.
+    recipe: the one that the run was trained with. Raises FileNotFoundError where the run has no `grpo_config.json` or samples,
+    ValueError where its plan is damaged, and as `pair_samples`.
     """
     run = Path(run_dir).resolve()
-    path = run / "grpo_config.json"
-    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    settings = config.get("settings", {})
+    config = json.loads((run / "grpo_config.json").read_text(encoding="utf-8"))
+    settings = config["settings"]
     # Notebook 02 may have been told another share of unanswerable prompts than the recipe has.
-    trained = settings.get("recipe", {}).get("grpo", {})
-    recipe = with_unanswerable(recipe, trained.get("unanswerable", recipe.grpo.unanswerable))
+    recipe = with_unanswerable(recipe, settings["recipe"]["grpo"]["unanswerable"])
     ours = recipe.base_model.startswith(OURS)
     source = recipe.evaluation.source or recipe.grpo.source
     stages = {"priming on worked examples": recipe.priming, "supervised fine-tuning": recipe.sft, "GRPO": recipe.grpo}
-    circumstances = ""
-    if config:
-        versions = ", ".join(f"{name} {value}" for name, value in config["environment"].items())
-        circumstances = f" Training seed {settings['seed']}, backend {settings['backend']}. Run on: {versions}."
-    seed = f" ({settings['seed']})" if "seed" in settings else ""
+    versions = ", ".join(f"{name} {value}" for name, value in config["environment"].items())
+    fmt = get_format(recipe.format)
+    opened = f" Its prompt already writes `{fmt.reasoning_start}`, so a completion begins inside the working." * (not fmt.boxed)
+    four_bit = " It was trained over 4-bit weights; the snippet loads the base unquantised." * recipe.load_in_4bit
+    where = "\n\nRun it in the root of the grpo-math repository, where the base model is." * ours
 
     card = f"""---
 {_front_matter(run, recipe, ours, source)}
@@ -56,7 +54,7 @@ reinforcement learning that rewards a right final answer in the required form.
 
 ## How it was trained
 
-The recipe `{recipe.name}`.{circumstances}
+The recipe `{recipe.name}`. Training seed {settings["seed"]}, backend {settings["backend"]}. Run on: {versions}.
 
 {_settings_markdown(recipe)}
 
@@ -89,8 +87,8 @@ In points of flexible accuracy, by what was wrong with the wrong one of two comp
 
 ## Limits
 
-- One training seed{seed}: the results compare checkpoints of one run and are no claim about the method, which needs several \
-seeds.
+- One training seed ({settings["seed"]}): the results compare checkpoints of one run and are no claim about the method, which \
+needs several seeds.
 - Nothing is known about problems of another kind than {source.path if source else OWN_WORLD}, or in other languages.
 - The audit counts verified false claims. It sees no wrong plan whose sums are right, reads equations only, and skips what it \
 cannot read: a completion without a flag need not be right.
@@ -98,7 +96,28 @@ cannot read: a completion without a flag need not be right.
 
 ## How to use it
 
-{_usage(run, recipe, ours)}
+The chat template lies beside the adapter, in its tokenizer: use that tokenizer, not the base model's.{opened} The final answer \
+stands between `{fmt.answer_start}` and `{fmt.answer_end}`.{four_bit}
+
+```python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+adapter = {json.dumps(f"results/{run.name}/grpo/adapter")}  # or where you have put it
+tokenizer = AutoTokenizer.from_pretrained(adapter)
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained({json.dumps(recipe.base_model)}), adapter)
+
+messages = [{{"role": "user", "content": "Your problem here."}}]
+inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+output = model.generate(
+    **inputs,
+    max_new_tokens={recipe.evaluation.max_completion_length},
+    do_sample=False,
+    eos_token_id=tokenizer.eos_token_id,
+    pad_token_id=tokenizer.pad_token_id,
+)
+print(tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
+```{where}
 """
     path = run / "MODEL_CARD.md"
     path.write_text(card, encoding="utf-8")
@@ -136,46 +155,14 @@ def _front_matter(run: Path, recipe: Recipe, ours: bool, source: Source | None) 
 
 def _settings_markdown(recipe: Recipe) -> str:
     """The recipe's settings as a table, but for those that are not set."""
-    rows = [("general", name, getattr(recipe, name)) for name in GENERAL]
+    values = [("general", name, getattr(recipe, name)) for name in GENERAL]
     for name in STAGES:
         if stage := getattr(recipe, name):
-            rows += [(name, field.name, getattr(stage, field.name)) for field in fields(stage)]
-    cells = []
-    for part, name, value in rows:
+            values += [(name, field.name, getattr(stage, field.name)) for field in fields(stage)]
+    rows = []
+    for part, setting, value in values:
         if isinstance(value, Source):
-            value = ", ".join((value.name, *value.filters))
-        elif isinstance(value, tuple):
-            value = ", ".join(map(str, value))
+            value = (value.name, *value.filters)
         if value is not None:
-            cells.append((part, name, str(value)))
-    return markdown_table(pd.DataFrame(cells, columns=["part", "setting", "value"]))
-
-
-def _usage(run: Path, recipe: Recipe, ours: bool) -> str:
-    fmt = get_format(recipe.format)
-    answer = f"`{fmt.answer_start}` and `{fmt.answer_end}`"
-    opened = f" Its prompt already writes `{fmt.reasoning_start}`, so a completion begins inside the working." * (not fmt.boxed)
-    where = "\n\nRun it in the root of the grpo-math repository, where the base model is." * ours
-    four_bit = " It was trained over 4-bit weights; the snippet loads the base unquantised." * recipe.load_in_4bit
-    return f"""The chat template lies beside the adapter, in its tokenizer: use that tokenizer, not the base model's.{opened} \
-The final answer stands between {answer}.{four_bit}
-
-```python
-from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-adapter = {json.dumps(f"results/{run.name}/grpo/adapter")}  # or where you have put it
-tokenizer = AutoTokenizer.from_pretrained(adapter)
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained({json.dumps(recipe.base_model)}), adapter)
-
-messages = [{{"role": "user", "content": "Your problem here."}}]
-inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
-output = model.generate(
-    **inputs,
-    max_new_tokens={recipe.evaluation.max_completion_length},
-    do_sample=False,
-    eos_token_id=tokenizer.eos_token_id,
-    pad_token_id=tokenizer.pad_token_id,
-)
-print(tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
-```{where}"""
+            rows.append([part, setting, ", ".join(map(str, value)) if isinstance(value, tuple) else value])
+    return markdown_table(pd.DataFrame(rows, columns=["part", "setting", "value"], dtype=object))

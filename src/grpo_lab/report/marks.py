@@ -9,16 +9,19 @@ from grpo_math.audit import Claim, Operand, audit, number_text
 def marked_html(text: str, problem: str = "") -> str:
     """`text` escaped, each false claim in a <mark> whose title says what it really comes to.
 
-    With the `problem`, numbers that come from nowhere are marked as well, in a <mark class="loose">.
+    With the `problem`, numbers that come from nowhere are marked as well.
 
     >>> marked_html("39 + 47 = 76.")
     '<mark title="false: it is 86">39 + 47 = 76</mark>.'
     """
     pieces, at = [], 0
     for start, end, found in _spans(text, problem):
-        title = _in_words(found[0]) if len(found) == 1 else "; ".join(f"{item.text} {_in_words(item)}" for item in found)
-        loose = "" if any(isinstance(item, Claim) for item in found) else ' class="loose"'
-        pieces.append(f'{escape(text[at:start])}<mark{loose} title="{escape(title)}">{escape(text[start:end])}</mark>')
+        reasons = []
+        for item in found:
+            false = isinstance(item, Claim)
+            reason = f"false: it is {number_text(item.exact)}" if false else "neither in the problem nor an earlier result"
+            reasons.append(reason if len(found) == 1 else f"{item.text} {reason}")
+        pieces.append(f'{escape(text[at:start])}<mark title="{escape("; ".join(reasons))}">{escape(text[start:end])}</mark>')
         at = end
     return "".join(pieces) + escape(text[at:])
 
@@ -51,9 +54,3 @@ def _spans(text: str, problem: str = "") -> Iterator[tuple[int, int, list[Claim 
         end = max(end, item.end)
     if here:
         yield here[0].start, end, here
-
-
-def _in_words(item: Claim | Operand) -> str:
-    if isinstance(item, Claim):
-        return f"false: it is {number_text(item.exact)}"
-    return "neither in the problem nor an earlier result"

@@ -99,13 +99,14 @@ def results_markdown(run_dir: Path | str) -> str:
     flagged = set()
     for path in Path(run_dir).glob("contamination_*.json"):
         flagged.update(json.loads(path.read_text())["flagged"])
-    clean = []
-    for name in checkpoints_of(run_dir) if flagged else ():
+    clean = {}
+    for name in checkpoints_of(run_dir):
         if rows := [row for row in samples_of(run_dir, name) if row["id"] not in flagged]:
-            clean.append(f"{label_of(name)} {percent(summarise(rows)['accuracy_flexible'])}")
-    if clean:
+            clean[label_of(name)] = summarise(rows)["accuracy_flexible"]
+    if flagged and clean:
+        told = ", ".join(f"{label} {percent(accuracy)}" for label, accuracy in clean.items())
         count = counted(len(flagged), "problem")
-        parts.append(f"Without {count} that training may have met (flagged by the contamination check): {', '.join(clean)}.")
+        parts.append(f"Without {count} that training may have met (flagged by the contamination check): {told}.")
 
     parts.append("On the same problems, by flexible accuracy:")
     lines = []
@@ -147,7 +148,7 @@ def _line(comparison: Comparison, verdict: str, method: str, test: str) -> str:
 def audit_markdown(run_dir: Path | str) -> str:
     """The trace audit, one row a checkpoint: what it could check, what it refuted, the share of completions with each flag.
 
-    Below it what the audit cannot see and, where `audit.json` of `make bench-audit` lies beside the run, how well it finds.
+    Below it what the audit cannot see and, where `make bench-audit` left `audit.json` beside the run, its recall and precision.
     """
     rows = []
     for name in checkpoints_of(run_dir):
@@ -236,13 +237,14 @@ def save_summary(run_dir: Path | str) -> dict[str, dict]:
 def plan_sentence(plan: dict) -> str:
     """What the frozen plan says, in one short paragraph."""
     when = "before anything was trained" if plan["frozen_before_training"] else "**only after training had begun**"
-    told = f"{counted(plan['items'], 'problem')}, {plan['decoding']}, {plan['max_completion_length']:,} tokens."
-    if smallest := plan["smallest_difference"]:  # none for a single problem
-        shown = f"many problems can show a difference of {100 * smallest:.1f} points or more"
-        if smallest > DISCORDANT:  # more than changes at all
-            shown = "few problems cannot show any difference"
-        told += f" So {shown} (80% power, if the verdict on {DISCORDANT:.0%} changes)."
-    return f"Planned {when}: {told}"
+    told = f"Planned {when}: {counted(plan['items'], 'problem')}, {plan['decoding']}, {plan['max_completion_length']:,} tokens."
+    smallest = plan["smallest_difference"]
+    if smallest is None:  # a single problem
+        return told
+    shows = f"many problems can show a difference of {100 * smallest:.1f} points or more"
+    if smallest > DISCORDANT:  # more than changes at all
+        shows = "few problems cannot show any difference"
+    return f"{told} So {shows} (80% power, if the verdict on {DISCORDANT:.0%} changes)."
 
 
 def read_plan(run_dir: Path | str) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-# The factors of one adapted matrix: its layer, the part of the layer, and which of the two factors.
-_FACTOR = re.compile(r"^(?P<place>.*?layers\.(?P<layer>\d+)\.(?P<part>\w+)\..*?)\.lora_(?P<factor>[AB])\b")
+# The first factor of an adapted matrix: the number of its layer, and the part of the layer.
+_FACTOR = re.compile(r".*?layers\.(?P<layer>\d+)\.(?P<part>\w+)\..*?\.lora_A\b")
 
 
 @dataclass(frozen=True)
@@ -68,22 +68,18 @@ def change_by_layer(before: dict[str, Tensor], after: dict[str, Tensor], scale: 
     squares: dict[int, dict[str, float]] = {}
     for name in after:
         found = _FACTOR.match(name)
-        if not found or found["factor"] != "A":
+        if not found:
             continue
         other = name.replace(".lora_A", ".lora_B")
-        moved = _squared_norm(before[other], before[name], after[other], after[name]) * scale**2
+        # |B' A' - B A|² without the full matrices: with P = [B', -B] and Q = [A'; A] it is the trace of (P'P)(QQ').
+        p, q = torch.cat([after[other], -before[other]], dim=1).double(), torch.cat([after[name], before[name]], dim=0).double()
+        moved = max(0.0, torch.sum((p.T @ p) * (q @ q.T)).item()) * scale**2
         parts = squares.setdefault(int(found["layer"]), {})
         parts[found["part"]] = parts.get(found["part"], 0.0) + moved
     return [
         {"layer": layer, **{part: square**0.5 for part, square in sorted(parts.items())}}
         for layer, parts in sorted(squares.items())
     ]
-
-
-def _squared_norm(b: Tensor, a: Tensor, b2: Tensor, a2: Tensor) -> float:
-    """|b2 a2 - b a|² without the full matrices: with P = [b2, -b] and Q = [a2; a] it is the trace of (P'P)(QQ')."""
-    left, right = torch.cat([b2, -b], dim=1).double(), torch.cat([a2, a], dim=0).double()
-    return max(0.0, torch.sum((left.T @ left) * (right @ right.T)).item())
 
 
 def lora_scale(model: nn.Module) -> float:

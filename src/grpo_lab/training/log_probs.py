@@ -34,10 +34,8 @@ class TorchLogProbs:
         )
 
 
-def use_torch_where_triton_is_missing() -> bool:
-    """TRL 1.15 has its loss only as a Triton kernel; put plain PyTorch there if it is missing. Says so, and returns whether."""
-    if trl_utils._ChunkedLogProbFunction is not None:
-        return False
-    trl_utils._ChunkedLogProbFunction = TorchLogProbs
-    log.warning("Triton is not installed: TRL's loss is computed by plain PyTorch, which takes more memory.")
-    return True
+def use_torch_where_triton_is_missing() -> None:
+    """TRL 1.15 has its loss only as a Triton kernel; put plain PyTorch there if it is missing, and say so."""
+    if trl_utils._ChunkedLogProbFunction is None:
+        trl_utils._ChunkedLogProbFunction = TorchLogProbs
+        log.warning("Triton is not installed: TRL's loss is computed by plain PyTorch, which takes more memory.")

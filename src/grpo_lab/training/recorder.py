@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import wraps
 
 from transformers import PreTrainedTokenizerBase, TrainerCallback
 
@@ -28,13 +29,35 @@ class Recorder(TrainerCallback):
         self.fmt = fmt
         self.ends = {tokenizer.eos_token_id, tokenizer.pad_token_id}
         self.latest: list[dict] = []
-        self.functions = [_Recorded(function, self, first=i == 0) for i, function in enumerate(functions)]
-        self.functions[-1].last = True
+        self.functions = [
+            self._recorded(function, first=function is functions[0], last=function is functions[-1]) for function in functions
+        ]
 
     def on_step_begin(self, args, state, control, **kwargs):
         self.began = time.perf_counter()
 
-    def begin(self, prompts: Sequence, completions: Sequence, completion_ids: Sequence[Sequence[int]], columns: dict) -> None:
+    def _recorded(self, function: RewardFunction, first: bool, last: bool) -> RewardFunction:
+        """The function under its own name; the recorder is told what it was given and what it paid."""
+
+        @wraps(function)
+        def recorded(prompts, completions, completion_ids, log_extra, log_metric, **columns) -> list[float | None]:
+            def log_other(name: str, values: list) -> None:
+                if name not in ADDED_COLUMNS:  # TRL would add a second list to the column
+                    log_extra(name, values)
+
+            if first:
+                self._begin(prompts, completions, completion_ids, columns)
+            given = {"prompts": prompts, "completions": completions, "completion_ids": completion_ids, **columns}
+            paid = function(**given, log_extra=log_other, log_metric=log_metric)
+            for row, value in zip(self.latest, paid, strict=True):
+                row["rewards"][function.__name__] = value
+            if last:
+                self._end(log_extra, log_metric)
+            return paid
+
+        return recorded
+
+    def _begin(self, prompts: Sequence, completions: Sequence, completion_ids: Sequence[Sequence[int]], columns: dict) -> None:
         """A rollout has been generated: called before the first reward function, with what TRL gives it."""
         self.generated = time.perf_counter()
         groups: dict[str, int] = {}
@@ -54,7 +77,7 @@ class Recorder(TrainerCallback):
             )
         ]
 
-    def end(self, log_extra: Callable[[str, list], None], log_metric: Callable[[str, float], None]) -> None:
+    def _end(self, log_extra: Callable[[str, list], None], log_metric: Callable[[str, float], None]) -> None:
         """All functions have paid: called after the last one."""
         paid = time.perf_counter()
         for row in self.latest:
@@ -73,33 +96,3 @@ class Recorder(TrainerCallback):
         }
         for name, value in metrics.items():
             log_metric(name, value)
-
-
-class _Recorded:
-    """A reward function that tells the recorder what it was given and what it paid."""
-
-    def __init__(self, function: RewardFunction, recorder: Recorder, first: bool):
-        self.function, self.recorder, self.first, self.last = function, recorder, first, False
-        self.__name__ = function.__name__
-
-    def __call__(self, prompts, completions, completion_ids, log_extra, log_metric, **columns) -> list[float | None]:
-        if self.first:
-            self.recorder.begin(prompts, completions, completion_ids, columns)
-
-        def log_other(name: str, values: list) -> None:
-            if name not in ADDED_COLUMNS:  # TRL would add a second list to the column
-                log_extra(name, values)
-
-        values = self.function(
-            prompts=prompts,
-            completions=completions,
-            completion_ids=completion_ids,
-            log_extra=log_other,
-            log_metric=log_metric,
-            **columns,
-        )
-        for row, value in zip(self.recorder.latest, values, strict=True):
-            row["rewards"][self.__name__] = value
-        if self.last:
-            self.recorder.end(log_extra, log_metric)
-        return values

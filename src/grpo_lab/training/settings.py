@@ -9,7 +9,7 @@ from trl import GRPOConfig, SFTConfig
 from grpo_lab import models
 from grpo_lab.recipes import Recipe, Sft
 
-# What both trainers are told, and every default that would otherwise be a library's.
+# What both trainers are told beside `device_args`, and every default that would otherwise be a library's.
 COMMON = {
     "lr_scheduler_type": "linear",
     "weight_decay": 0.0,

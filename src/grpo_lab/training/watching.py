@@ -2,7 +2,7 @@
 
 import html
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from IPython import get_ipython
@@ -90,18 +90,14 @@ class Metrics(TrainerCallback):
         self._write(state)
 
     def _write(self, state) -> None:
-        self.rows = rows_by_step(state.log_history)
+        """The numbers of the trainer's log, one row a step."""
+        steps: dict[int, dict[str, float]] = {}
+        for entry in state.log_history:
+            numbers = {name: value for name, value in entry.items() if isinstance(value, int | float)}
+            steps.setdefault(entry["step"], {"step": entry["step"]}).update(numbers)
+        self.rows = [row for _, row in sorted(steps.items())]
         if state.is_world_process_zero:
             write_csv(self.path, self.rows)
-
-
-def rows_by_step(log_history: Sequence[Mapping]) -> list[dict[str, float]]:
-    """The numbers of a trainer's log, one dict a step, in the order of the steps."""
-    steps: dict[int, dict[str, float]] = {}
-    for entry in log_history:
-        numbers = {name: value for name, value in entry.items() if isinstance(value, int | float)}
-        steps.setdefault(entry["step"], {"step": entry["step"]}).update(numbers)
-    return [row for _, row in sorted(steps.items())]
 
 
 class Live(TrainerCallback):
