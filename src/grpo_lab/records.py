@@ -8,6 +8,7 @@ import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TextIO
 
@@ -17,12 +18,16 @@ SAMPLES_NOTEBOOK = "03_Inference_and_Evaluation.ipynb"
 PLAN = "eval_plan.json"
 DISCORDANT = 0.2  # the share of problems on which two checkpoints are taken to differ, in the plan and in what is said of it
 
-FIELDS = frozenset(  # of a sample, beside `marks`, `source` and `stratum`, which samples of earlier runs lack
-    """
-    id checkpoint sample question gold completion extracted_strict extracted_flexible correct_strict correct_flexible reason
-    formatted claims false_claims ungrounded flags truncated tokens budget temperature prompt_sha256 setting seed
-    """.split()
-)
+KINDS = {  # a type stands for itself alone, since bool is a subclass of int
+    "id checkpoint question gold completion reason prompt_sha256 setting": (str,),
+    "extracted_strict extracted_flexible": (str, type(None)),
+    "sample claims false_claims ungrounded tokens budget seed": (int,),
+    "correct_strict correct_flexible formatted truncated": (bool,),
+    "temperature": (float, int),
+    "flags": (list,),
+}
+# The fields of a sample, beside `marks`, `source` and `stratum`, which samples of earlier runs lack.
+FIELDS = {field: types for fields, types in KINDS.items() for field in fields.split()}
 
 # The columns of a training completion that are no reward function: those that training adds (see `training.Recorder`), and TRL's.
 ADDED_COLUMNS = ("id", "gold", "extracted", "correct", "group", "tokens", "truncated", "flags", "false_claims", "reward")
@@ -40,20 +45,30 @@ def read_samples(path: Path | str) -> list[dict]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There are no samples at {path}: run notebooks/{SAMPLES_NOTEBOOK} for this run first.")
+    stamp = path.stat()
+    return [dict(row) for row in _read_rows(path.resolve(), stamp.st_ino, stamp.st_mtime_ns, stamp.st_size)]
+
+
+@lru_cache(maxsize=32)
+def _read_rows(path: Path, *stamp: int) -> tuple[dict, ...]:
+    """The rows, read once for each state of the file: the tables and figures of a run read the same files many times."""
     again = f"Make the file again with notebooks/{SAMPLES_NOTEBOOK}."
     rows = []
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 row = json.loads(line)
-                if missing := sorted(FIELDS - row.keys()):
-                    raise ValueError(f"it lacks {', '.join(missing)}")
-            except ValueError as error:
-                raise ValueError(f"{path}, line {number} is damaged: {error}. {again}") from error
+                wrong = [f"{field} is {row[field]!r}" for field, types in FIELDS.items() if type(row[field]) not in types]
+            except KeyError as missing:
+                wrong = [f"it lacks {missing}"]
+            except (ValueError, TypeError) as error:  # no JSON, or no object
+                wrong = [str(error)]
+            if wrong:
+                raise ValueError(f"{path}, line {number} is damaged: {', '.join(wrong)}. {again}")
             rows.append(row)
     if not rows:
         raise ValueError(f"{path} holds no samples. {again}")
-    return rows
+    return tuple(rows)
 
 
 def write_jsonl(path: Path | str, rows: Iterable[dict]) -> None:

@@ -1,6 +1,7 @@
 """records: what a run left is given back as it was written, and a sentence for each damaged file."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -27,7 +28,7 @@ def test_nothing_heavy_is_imported_with_the_module():
 
 def test_samples_come_back_as_they_were_written(tmp_path):
     rows = [sample(0), sample(1, marks=[[0, 4, "false"]])]
-    assert rows[0].keys() == FIELDS
+    assert rows[0].keys() == FIELDS.keys()
     records.write_jsonl(tmp_path / "samples" / "sft.jsonl", rows)
     assert records.read_samples(tmp_path / "samples" / "sft.jsonl") == rows == records.samples_of(tmp_path, "sft")
     assert [path.name for path in (tmp_path / "samples").iterdir()] == ["sft.jsonl"]
@@ -46,11 +47,28 @@ def test_a_write_that_is_cut_off_leaves_the_old_file(tmp_path):
     assert records.read_samples(path) == [sample(0)]
 
 
-# name: (second line of the file, words of the message)
+def test_read_samples_sees_a_changed_file_and_not_what_a_caller_does_to_its_rows(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text(json.dumps(sample(1)) + "\n")
+    rows = records.read_samples(path)
+    rows[0]["tokens"] = -1
+    rows.append("more")
+    assert records.read_samples(path) == [sample(1)]
+    path.write_text(json.dumps(sample(3)) + "\n")  # of the same length
+    os.utime(path, ns=(1, 1))
+    assert records.read_samples(path) == [sample(3)]
+
+
+# name: (second line of the file, words of the message); a number that JSON writes as true or 1.0 is no whole number
 DAMAGED = {
     "cut off": (json.dumps(sample(1))[:50].encode(), "line 1 column"),
+    "not an object": (b"[1, 2]", "indices must be"),
     "not UTF-8": (b'{"id": "\xff\xfe"}', "can't decode byte 0xff"),
-    "of an older kind": (b'{"id": "q001", "checkpoint": "sft"}', "it lacks budget, claims, "),
+    "of an older kind": (b'{"id": "q001", "checkpoint": "sft"}', "it lacks 'question'"),
+    **{f"{field} wrong": (json.dumps(sample(1, **{field: {}})).encode(), f"{field} is {{}}") for field in FIELDS},
+    "length as a float": (json.dumps(sample(1, tokens=11.0)).encode(), "tokens is 11.0"),
+    "length as a verdict": (json.dumps(sample(1, tokens=True)).encode(), "tokens is True"),
+    "verdict as a number": (json.dumps(sample(1, correct_strict=1)).encode(), "correct_strict is 1"),
 }
 
 
