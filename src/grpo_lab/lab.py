@@ -4,7 +4,9 @@ Standard library only at import: the first cell runs before torch is loaded, and
 `start`.
 """
 
+import logging
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -85,18 +87,20 @@ class Stage:
         probe: Callable[[], dict[str, float]] | None = None,
         draw: Callable[[Sequence[dict], Sequence[dict]], str] | None = None,
     ) -> list["TrainerCallback"]:
-        """The callbacks of a trainer: a progress bar and the metrics file; in GRPO also `recorder`, `probe` and the live view.
+        """The callbacks of a trainer: the metrics file and a progress bar; in GRPO also `recorder`, `probe` and the live view,
+        beside which a notebook needs no bar.
 
         probe: measures dev accuracy (see `training.Metrics`). draw: makes the live view's HTML (see `training.Live`).
         """
-        from grpo_lab import training
+        from grpo_lab import progress, training
 
         metrics = training.Metrics(
             self.lab.run / f"{self.name}_metrics.csv", self.tracker, self.clock, probe, self.lab.recipe.grpo.probe_every
         )
         if recorder is None:
-            return [training.Progress(), metrics]
-        return [training.Progress(), recorder, metrics, training.Live(metrics, recorder, draw)]
+            return [metrics, training.Progress()]
+        bars = [] if progress.live_view_is_seen() else [training.Progress()]
+        return [recorder, metrics, *bars, training.Live(metrics, recorder, draw)]
 
     def train(self, trainer: "Trainer") -> "Learning":
         """Train from the newest whole checkpoint or the start (see `training.train`), and save the adapter."""
@@ -127,6 +131,7 @@ def start(
     On Colab and Kaggle what is missing is installed first. The arguments are the notebooks' parameters. Raises ValueError for one
     that is wrong, RuntimeError with what to do for a machine that cannot run the recipe, PermissionError for a folder.
     """
+    _keep_warnings_quiet()
     device = host.set_up()
     root = runs.project_root()
     resolved = recipes.for_device(recipes.with_model(recipes.get_recipe(recipe, trial), model), device)
@@ -139,9 +144,30 @@ def start(
     chosen = runs.choose_backend("peft" if use_vllm else backend, device.kind)
     from grpo_lab import models  # imports torch and Transformers, after Unsloth
 
+    _keep_bars_quiet()
     where = host.detect_host()
     versions, precision = runs.describe_environment(), str(models.compute_dtype(resolved)).removeprefix("torch.")
     told = ", ".join(f"{name} {versions[name]}" for name in ("torch", "trl", "transformers", "unsloth", "commit"))
     print(f"{where}: {device}; Python {versions['python']}, {told}")
     print(f"recipe {resolved.name}, seed {seed}, backend {chosen}, {precision}, results/{folder.name}")
     return Lab(resolved, folder, root, seed, chosen, open_mirror(mirror, folder, where), tracker, use_vllm)
+
+
+def _keep_warnings_quiet() -> None:
+    """Two warnings of other libraries, red in a notebook, about what this project does not use. By name: every other is shown."""
+    warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm's widgets
+    bitsandbytes = logging.getLogger("bitsandbytes.backends.cpu.ops")  # 4-bit weights on a CPU
+    bitsandbytes.addFilter(lambda record: "gemm_4bit_forward" not in record.msg)
+
+
+def _keep_bars_quiet() -> None:
+    """The bars of datasets (tokenizing) and of Transformers (loading weights), red in a notebook; those of downloads stay."""
+    import datasets
+    from huggingface_hub import utils as hub
+    from transformers.utils import logging as transformers_logging
+
+    downloads = not hub.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    transformers_logging.disable_progress_bar()  # which switches off those of downloads as well
+    if downloads:
+        hub.enable_progress_bars()

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import torch
 from accelerate import Accelerator
+from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from grpo_lab.mirror import Mirror
@@ -12,11 +14,19 @@ from grpo_lab.training.log_probs import use_torch_where_triton_is_missing
 from grpo_lab.training.watching import say
 
 
+class Stopped(KeyboardInterrupt):
+    """Somebody stopped a training. A notebook shows its sentence, no traceback, and runs no later cell."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
 def train(trainer: Trainer, stage_dir: Path, mirror: Mirror | None = None) -> Learning:
     """Train from the newest complete checkpoint of the stage, which is said, or from the start. Saves every trainer argument.
 
     Each checkpoint is mirrored. Says how many updates were applied and how far the adapter moved, in red where it did not, and
-    keeps that in `<stage>_learning.json`; RuntimeError where every single update was skipped.
+    keeps that in `<stage>_learning.json`; RuntimeError where every single update was skipped. Raises Stopped where it is
+    interrupted, with the weights as they were before, so that the same call may follow.
     """
     use_torch_where_triton_is_missing()
     stage_dir.mkdir(parents=True, exist_ok=True)
@@ -32,7 +42,11 @@ def train(trainer: Trainer, stage_dir: Path, mirror: Mirror | None = None) -> Le
     if mirror:
         trainer.add_callback(MirrorCheckpoints(mirror))
     before = trainable_weights(trainer.model)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except KeyboardInterrupt:
+        _put_back(trainer.model, before)
+        raise Stopped(_stopped_sentence(trainer.state.global_step, latest_checkpoint(stage_dir))) from None
     updates.check()
     after = trainable_weights(trainer.model)
     change = change_by_layer(before, after, lora_scale(trainer.model))
@@ -40,6 +54,20 @@ def train(trainer: Trainer, stage_dir: Path, mirror: Mirror | None = None) -> Le
     learning.save(stage_dir.with_name(f"{stage_dir.name}_learning.json"))
     say(str(learning), bad=not learning.learned)
     return learning
+
+
+def _put_back(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Give the trainable weights the values that they had."""
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name in weights:
+                weight.copy_(weights[name])
+
+
+def _stopped_sentence(step: int, checkpoint: Path | None) -> str:
+    if checkpoint:
+        return f"Stopped at step {step:,}: {checkpoint.name} is kept; run this cell again to go on."
+    return f"Stopped at step {step:,}: no checkpoint is kept yet; run this cell again to begin anew."
 
 
 class Updates(TrainerCallback):

@@ -5,22 +5,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from IPython import get_ipython
 from IPython.display import HTML, display
-from tqdm import tqdm
 from transformers import TrainerCallback
 
 from grpo_lab.health import Illness, diagnose
+from grpo_lab.progress import bar, in_notebook
 from grpo_lab.records import write_csv
 from grpo_lab.runs import StageClock
 from grpo_lab.tracking import Tracker
 from grpo_lab.training.recorder import Recorder
-
-
-def in_notebook() -> bool:
-    """Whether a Jupyter kernel runs this, which can show HTML."""
-    shell = get_ipython()
-    return shell is not None and hasattr(shell, "kernel")
 
 
 def say(sentence: str, bad: bool = False) -> None:
@@ -32,16 +25,19 @@ def say(sentence: str, bad: bool = False) -> None:
 
 
 class Progress(TrainerCallback):
-    """One progress bar with the loss and, in GRPO, the mean reward."""
+    """One progress bar, by steps with the loss or, in GRPO, by rollouts with the mean reward."""
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self.bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", desc=Path(args.output_dir).name)
+        micro = args.gradient_accumulation_steps
+        self.size = getattr(args, "steps_per_generation", micro) // micro  # steps of a rollout
+        unit, desc = "rollout" if hasattr(args, "steps_per_generation") else "step", Path(args.output_dir).name
+        self.bar = bar(total=state.max_steps // self.size, initial=state.global_step // self.size, unit=unit, desc=desc)
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        self.bar.set_postfix({key: f"{logs[key]:.3f}" for key in ("loss", "reward") if key in (logs or {})}, refresh=False)
-
-    def on_step_end(self, args, state, control, **kwargs):
-        self.bar.update()
+        name = "reward" if "reward" in (logs or {}) else "loss"
+        if name in (logs or {}):  # the last log of all has neither
+            self.bar.set_postfix({name: f"{logs[name]:.3f}"}, refresh=False)
+        self.bar.update(state.global_step // self.size - self.bar.n)
 
     def on_train_end(self, args, state, control, **kwargs):
         self.bar.close()
@@ -54,7 +50,8 @@ class Metrics(TrainerCallback):
     add to a logged step comes too late for the tracker, whose callback is the first; so dev accuracy goes there by `tracker.log`.
 
     probe: returns `eval_accuracy`, `eval_low` and `eval_high` (shares); called before the first step, every `every` steps, and
-    after the last. clock: saved with each checkpoint. rows: the file's rows so far, a dict a step.
+    after the last. Its attribute `problems`, where it has one, is said. clock: saved with each checkpoint. rows: the file's rows
+    so far, a dict a step.
     """
 
     def __init__(
@@ -70,6 +67,8 @@ class Metrics(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **kwargs):
         if self.probe and state.global_step == 0:
+            problems = getattr(self.probe, "problems", None)
+            print("Measuring accuracy before training" + (f" ({problems:,} problems)" if problems else ""), flush=True)
             self._measure(state)
 
     def on_step_end(self, args, state, control, **kwargs):
