@@ -5,6 +5,8 @@ Executed copies go to `results/<run>/notebooks/`. With `--keep` their outputs ar
 """
 
 import argparse
+import json
+import os
 import re
 import sys
 import time
@@ -15,10 +17,14 @@ import nbformat
 import papermill
 from nbformat import NotebookNode
 from pages import run_blocks, write_blocks
+from traitlets.config import Config
 
 from grpo_lab import report, runs
+from grpo_lab.progress import BAR, TERMINAL, Bars
 from grpo_lab.recipes import get_recipe
+from grpo_lab.records import read_metrics
 
+KERNEL = Config({"KernelManager": {"transport_encryption": "auto"}})  # without it a kernel warns of eavesdropping
 NAMES = ("01_SFT_pre-tuning", "02_GRPO_reasoning_tuning", "03_Inference_and_Evaluation")
 
 
@@ -37,15 +43,16 @@ def clean_outputs(notebook: NotebookNode, root: Path) -> NotebookNode:
 
 
 def _is_noise(output: NotebookNode) -> bool:
-    """Warnings and progress bars: stderr, and widgets, whose state a committed notebook does not keep."""
-    return output.get("name") == "stderr" or "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+    """Warnings and progress bars: stderr, bars on stdout, and widgets, whose state a committed notebook does not keep."""
+    only_bars = output.get("name") == "stdout" and not BAR.sub("", output.text).strip("\r")
+    return only_bars or output.get("name") == "stderr" or "application/vnd.jupyter.widget-view+json" in output.get("data", {})
 
 
 def _clean(output: NotebookNode, count: int, root: Path) -> NotebookNode:
     if "execution_count" in output:
         output.execution_count = count
     if "text" in output:
-        text = output.text.replace(f"{root}/", "").replace(str(root), ".")
+        text = BAR.sub("", output.text).replace(f"{root}/", "").replace(str(root), ".")
         output.text = re.sub(r"[^\n]*\r(?!\n)", "", text)  # what a progress bar overwrote
     return output
 
@@ -56,7 +63,9 @@ def run_notebooks(run_name: str, recipe: str, seed: int, keep: bool) -> None:
     started = time.time()
     run = runs.open_run(run_name)
     execute(NAMES, run, {"RECIPE": recipe, "RUN": run_name, "SEED": seed}, keep)
-    _print_summary(run, time.time() - started)
+    print(f"{compare_with_readme(run, run.with_name('tiny'))}\nAll in {(time.time() - started) / 60:.1f} minutes.")
+    print(f"notebooks  results/{run_name}/notebooks/\nfigures    results/{run_name}/figures/")
+    print(f"report     make report RUN={run_name}")
     if keep:
         write_blocks(runs.project_root(), run_blocks(run))
 
@@ -64,6 +73,7 @@ def run_notebooks(run_name: str, recipe: str, seed: int, keep: bool) -> None:
 def execute(names: Sequence[str], run: Path, parameters: dict, keep: bool = False) -> None:
     """Execute these notebooks with the parameters; copies with their outputs go to the run folder's `notebooks/`."""
     root = runs.project_root()
+    os.environ[TERMINAL] = "1"  # for the kernels
     (run / "notebooks").mkdir(exist_ok=True)
     for name in names:
         print(f"\n{name}", flush=True)
@@ -75,21 +85,54 @@ def execute(names: Sequence[str], run: Path, parameters: dict, keep: bool = Fals
             cwd=source.parent,
             kernel_name="python3",
             progress_bar=False,
+            stdout_file=Bars(sys.stdout),
             stderr_file=sys.stderr,
+            config=KERNEL,
         )
+        print(came_out(name, run), flush=True)
         if keep:
             nbformat.write(clean_outputs(nbformat.read(executed, as_version=4), root), source)
 
 
-def _print_summary(run: Path, seconds: float) -> None:
-    print("\n" + report.results_markdown(run))
-    print("\nstage        wall s    CPU s  peak MB")
+def came_out(name: str, run: Path) -> str:
+    """The numbers that a notebook came to, in a few lines of at most 80 columns, from the files of the run."""
+    if name == NAMES[2]:
+        table = report.short_results_table(run).set_axis(["", "solved", "false sums", "tokens"], axis=1)
+        return table.set_index("").rename_axis(None).to_string()
+    lines = []
     for row in runs.read_stages(run):
-        print(f"{row['stage']:10} {row['wall_s']:>8} {row['cpu_s']:>8} {row['peak_memory_mb']:>8}")
-    print(
-        f"\nAll in {seconds / 60:.1f} minutes. Read the executed notebooks in results/{run.name}/notebooks/, "
-        f"the figures in results/{run.name}/figures/."
-    )
+        stage, logged = row["stage"], read_metrics(run / f"{row['stage']}_metrics.csv")
+        if (stage == "grpo") is not (name == NAMES[1]) or not logged:
+            continue
+        (first, last), plan = ends(logged, "loss"), read_settings(run, stage)["recipe"][stage]
+        told = f"{plan.get('examples', 0):,} examples, loss {first:.2f} → {last:.2f}"
+        if stage == "grpo":
+            before, after = ends(logged, "eval_accuracy")
+            lines.append(f"grpo: {100 * before:.1f}% → {100 * after:.1f}% of {plan['eval_problems']:,} dev problems solved")
+            told = "mean reward {:.2f} → {:.2f}, first and last rollout".format(*ends(logged, "reward"))
+        lines.append(f"{stage}: {told}, {float(row['wall_s']):,.0f} s")
+    return "\n".join(lines)
+
+
+def ends(rows: Sequence[dict], name: str) -> tuple[float, float]:
+    """The first and the last value of a metric."""
+    values = [row[name] for row in rows if name in row]
+    return values[0], values[-1]
+
+
+def read_settings(run: Path, stage: str) -> dict:
+    return json.loads((run / f"{stage}_config.json").read_text())["settings"]
+
+
+def compare_with_readme(run: Path, kept: Path) -> str:
+    """Whether a run has the numbers of the committed one; empty for that run itself, and for another recipe or seed than its."""
+    if run == kept or any(read_settings(run, "grpo")[key] != read_settings(kept, "grpo")[key] for key in ("recipe", "seed")):
+        return ""
+    mine, theirs = (json.loads((folder / "evaluation.json").read_text()) for folder in (run, kept))
+    shown = ("accuracy_flexible", "false_claim_rate", "mean_tokens")
+    if all(mine[name][key] == theirs[name][key] for name in theirs for key in shown):
+        return "These numbers are those of the README to the digit."
+    return "These numbers differ from those of the README: another processor rounds otherwise."
 
 
 def main() -> None:
@@ -101,6 +144,8 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         run_notebooks(arguments.run, arguments.recipe, arguments.seed, arguments.keep)
+    except KeyboardInterrupt:
+        raise SystemExit("\ngrpo-math: stopped; the same command goes on from the newest checkpoint.") from None
     except papermill.PapermillExecutionError as error:
         raise SystemExit(f"\ngrpo-math: {error.ename} in cell {error.exec_count}: {error.evalue}") from error
     except (ValueError, OSError) as error:

@@ -99,8 +99,8 @@ class Stage:
         )
         if recorder is None:
             return [metrics, training.Progress()]
-        bars = [] if progress.live_view_is_seen() else [training.Progress()]
-        return [recorder, metrics, *bars, training.Live(metrics, recorder, draw)]
+        seen = progress.in_notebook() and progress.TERMINAL not in os.environ
+        return [recorder, metrics, *([] if seen else [training.Progress()]), training.Live(metrics, recorder, draw)]
 
     def train(self, trainer: "Trainer") -> "Learning":
         """Train from the newest whole checkpoint or the start (see `training.train`), and save the adapter."""
@@ -131,7 +131,9 @@ def start(
     On Colab and Kaggle what is missing is installed first. The arguments are the notebooks' parameters. Raises ValueError for one
     that is wrong, RuntimeError with what to do for a machine that cannot run the recipe, PermissionError for a folder.
     """
-    _keep_warnings_quiet()
+    # A notebook shows in red what others warn of and how they get on: two warnings by name, of what is not used, and bars below.
+    warnings.filterwarnings("ignore", message="IProgress not found")
+    logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(lambda record: "gemm_4bit_forward" not in record.msg)
     device = host.set_up()
     root = runs.project_root()
     resolved = recipes.for_device(recipes.with_model(recipes.get_recipe(recipe, trial), model), device)
@@ -142,32 +144,17 @@ def start(
     if use_vllm:
         host.add_vllm(device)
     chosen = runs.choose_backend("peft" if use_vllm else backend, device.kind)
+    from datasets import disable_progress_bars
+    from transformers.utils.logging import set_tqdm_hook
+
     from grpo_lab import models  # imports torch and Transformers, after Unsloth
 
-    _keep_bars_quiet()
+    disable_progress_bars()
+    set_tqdm_hook(lambda bar, given, named: bar(*given, **named | {"disable": True}))  # downloads keep theirs
+
     where = host.detect_host()
     versions, precision = runs.describe_environment(), str(models.compute_dtype(resolved)).removeprefix("torch.")
     told = ", ".join(f"{name} {versions[name]}" for name in ("torch", "trl", "transformers", "unsloth", "commit"))
     print(f"{where}: {device}; Python {versions['python']}, {told}")
     print(f"recipe {resolved.name}, seed {seed}, backend {chosen}, {precision}, results/{folder.name}")
     return Lab(resolved, folder, root, seed, chosen, open_mirror(mirror, folder, where), tracker, use_vllm)
-
-
-def _keep_warnings_quiet() -> None:
-    """Two warnings of other libraries, red in a notebook, about what this project does not use. By name: every other is shown."""
-    warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm's widgets
-    bitsandbytes = logging.getLogger("bitsandbytes.backends.cpu.ops")  # 4-bit weights on a CPU
-    bitsandbytes.addFilter(lambda record: "gemm_4bit_forward" not in record.msg)
-
-
-def _keep_bars_quiet() -> None:
-    """The bars of datasets (tokenizing) and of Transformers (loading weights), red in a notebook; those of downloads stay."""
-    import datasets
-    from huggingface_hub import utils as hub
-    from transformers.utils import logging as transformers_logging
-
-    downloads = not hub.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    transformers_logging.disable_progress_bar()  # which switches off those of downloads as well
-    if downloads:
-        hub.enable_progress_bars()

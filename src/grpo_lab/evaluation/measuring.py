@@ -193,10 +193,7 @@ def measure(
 
 
 def accuracy_probe(model, tokenizer, rows: Dataset, recipe: Recipe) -> Callable[[], dict[str, float]]:
-    """A function that measures greedy flexible accuracy on the rows, with its interval, for a training curve.
-
-    Its attribute `problems` is how many rows there are.
-    """
+    """A function that measures greedy flexible accuracy on the rows, with its interval, for a training curve."""
 
     def probe() -> dict[str, float]:
         samples = evaluate(model, tokenizer, rows, recipe, "probe")
@@ -204,5 +201,5 @@ def accuracy_probe(model, tokenizer, rows: Dataset, recipe: Recipe) -> Callable[
         low, high = wilson_interval(solved, len(samples))
         return {"eval_accuracy": solved / len(samples), "eval_low": low, "eval_high": high}
 
-    probe.problems = len(rows)
+    probe.problems = len(rows)  # which `training.Metrics` says
     return probe

@@ -20,6 +20,7 @@ from grpo_lab.report.tables import (
     results_table,
     save_summary,
     short_results_markdown,
+    short_results_table,
     twins_markdown,
 )
 
@@ -40,6 +41,7 @@ __all__ = [
     "save_summary",
     "seeds_tables",
     "short_results_markdown",
+    "short_results_table",
     "strata_markdown",
     "summarise_checkpoint",
     "summarise_sampled",

@@ -81,7 +81,7 @@ def results_table(run_dir: Path | str) -> pd.DataFrame:
     return pd.DataFrame(rows).fillna("–")
 
 
-def short_results_markdown(run_dir: Path | str) -> str:
+def short_results_table(run_dir: Path | str) -> pd.DataFrame:
     """The README's table: solved (flexible), completions with a false sum, both with Wilson 95 % intervals, and mean tokens.
 
     Raises as `read_samples`.
@@ -92,7 +92,12 @@ def short_results_markdown(run_dir: Path | str) -> str:
         solved = with_range(s["accuracy_flexible"], s["low_flexible"], s["high_flexible"])
         row = {f"{s['n']:,} problems": SHORT_LABELS[name], "solved": solved}
         rows.append(row | {"false sums": with_interval(s, "false_claim_rate"), "tokens": f"{s['mean_tokens']:.0f}"})
-    return markdown_table(pd.DataFrame(rows)) + "\n"
+    return pd.DataFrame(rows)
+
+
+def short_results_markdown(run_dir: Path | str) -> str:
+    """`short_results_table` for GitHub."""
+    return markdown_table(short_results_table(run_dir)) + "\n"
 
 
 def results_markdown(run_dir: Path | str) -> str:

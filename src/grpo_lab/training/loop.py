@@ -4,7 +4,6 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from grpo_lab.mirror import Mirror
@@ -45,8 +44,12 @@ def train(trainer: Trainer, stage_dir: Path, mirror: Mirror | None = None) -> Le
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except KeyboardInterrupt:
-        _put_back(trainer.model, before)
-        raise Stopped(_stopped_sentence(trainer.state.global_step, latest_checkpoint(stage_dir))) from None
+        with torch.no_grad():
+            for name, weight in trainer.model.named_parameters():
+                weight.copy_(before.get(name, weight))
+        kept = latest_checkpoint(stage_dir)
+        found, goal = (f"{kept.name} is kept", "go on") if kept else ("no checkpoint is kept yet", "begin anew")
+        raise Stopped(f"Stopped at step {trainer.state.global_step:,}: {found}; run this cell again to {goal}.") from None
     updates.check()
     after = trainable_weights(trainer.model)
     change = change_by_layer(before, after, lora_scale(trainer.model))
@@ -54,20 +57,6 @@ def train(trainer: Trainer, stage_dir: Path, mirror: Mirror | None = None) -> Le
     learning.save(stage_dir.with_name(f"{stage_dir.name}_learning.json"))
     say(str(learning), bad=not learning.learned)
     return learning
-
-
-def _put_back(model: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Give the trainable weights the values that they had."""
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if name in weights:
-                weight.copy_(weights[name])
-
-
-def _stopped_sentence(step: int, checkpoint: Path | None) -> str:
-    if checkpoint:
-        return f"Stopped at step {step:,}: {checkpoint.name} is kept; run this cell again to go on."
-    return f"Stopped at step {step:,}: no checkpoint is kept yet; run this cell again to begin anew."
 
 
 class Updates(TrainerCallback):

@@ -50,8 +50,7 @@ class Metrics(TrainerCallback):
     add to a logged step comes too late for the tracker, whose callback is the first; so dev accuracy goes there by `tracker.log`.
 
     probe: returns `eval_accuracy`, `eval_low` and `eval_high` (shares); called before the first step, every `every` steps, and
-    after the last. Its attribute `problems`, where it has one, is said. clock: saved with each checkpoint. rows: the file's rows
-    so far, a dict a step.
+    after the last. clock: saved with each checkpoint. rows: the file's rows so far, a dict a step.
     """
 
     def __init__(
