@@ -24,7 +24,6 @@ from grpo_lab.progress import BAR, TERMINAL, Bars
 from grpo_lab.recipes import get_recipe
 from grpo_lab.records import read_metrics
 
-KERNEL = Config({"KernelManager": {"transport_encryption": "auto"}})  # without it a kernel warns of eavesdropping
 NAMES = ("01_SFT_pre-tuning", "02_GRPO_reasoning_tuning", "03_Inference_and_Evaluation")
 
 
@@ -87,7 +86,7 @@ def execute(names: Sequence[str], run: Path, parameters: dict, keep: bool = Fals
             progress_bar=False,
             stdout_file=Bars(sys.stdout),
             stderr_file=sys.stderr,
-            config=KERNEL,
+            config=Config({"KernelManager": {"transport_encryption": "auto"}}),  # else a kernel warns of eavesdropping
         )
         print(came_out(name, run), flush=True)
         if keep:
@@ -97,38 +96,32 @@ def execute(names: Sequence[str], run: Path, parameters: dict, keep: bool = Fals
 def came_out(name: str, run: Path) -> str:
     """The numbers that a notebook came to, in a few lines of at most 80 columns, from the files of the run."""
     if name == NAMES[2]:
-        table = report.short_results_table(run).set_axis(["", "solved", "false sums", "tokens"], axis=1)
-        return table.set_index("").rename_axis(None).to_string()
+        head, _, *rows = (line.strip("| ").split(" | ") for line in report.short_results_markdown(run).splitlines())
+        return "\n".join("{:16}{:>21}{:>21}{:>10}".format(*cells) for cells in (head, *rows))
     lines = []
     for row in runs.read_stages(run):
         stage, logged = row["stage"], read_metrics(run / f"{row['stage']}_metrics.csv")
-        if (stage == "grpo") is not (name == NAMES[1]) or not logged:
-            continue
-        (first, last), plan = ends(logged, "loss"), read_settings(run, stage)["recipe"][stage]
-        told = f"{plan.get('examples', 0):,} examples, loss {first:.2f} → {last:.2f}"
-        if stage == "grpo":
-            before, after = ends(logged, "eval_accuracy")
-            lines.append(f"grpo: {100 * before:.1f}% → {100 * after:.1f}% of {plan['eval_problems']:,} dev problems solved")
-            told = "mean reward {:.2f} → {:.2f}, first and last rollout".format(*ends(logged, "reward"))
-        lines.append(f"{stage}: {told}, {float(row['wall_s']):,.0f} s")
+        if logged and (stage == "grpo") is (name == NAMES[1]):
+            first, last = ({key: value for line in order for key, value in line.items()} for order in (logged[::-1], logged))
+            plan = json.loads((run / f"{stage}_config.json").read_text())["settings"]["recipe"][stage]
+            if stage == "grpo":
+                before, after = first["eval_accuracy"], last["eval_accuracy"]
+                lines.append(f"grpo: {before:.1%} → {after:.1%} of {plan['eval_problems']:,} dev problems solved")
+                told = f"mean reward {first['reward']:.2f} → {last['reward']:.2f}, first and last rollout"
+            else:
+                told = f"{plan['examples']:,} examples, loss {first['loss']:.2f} → {last['loss']:.2f}"
+            lines.append(f"{stage}: {told}, {float(row['wall_s']):,.0f} s")
     return "\n".join(lines)
-
-
-def ends(rows: Sequence[dict], name: str) -> tuple[float, float]:
-    """The first and the last value of a metric."""
-    values = [row[name] for row in rows if name in row]
-    return values[0], values[-1]
-
-
-def read_settings(run: Path, stage: str) -> dict:
-    return json.loads((run / f"{stage}_config.json").read_text())["settings"]
 
 
 def compare_with_readme(run: Path, kept: Path) -> str:
     """Whether a run has the numbers of the committed one; empty for that run itself, and for another recipe or seed than its."""
-    if run == kept or any(read_settings(run, "grpo")[key] != read_settings(kept, "grpo")[key] for key in ("recipe", "seed")):
+    paths = [folder / name for name in ("grpo_config.json", "evaluation.json") for folder in (run, kept)]
+    if run == kept or not all(path.is_file() for path in paths):
         return ""
-    mine, theirs = (json.loads((folder / "evaluation.json").read_text()) for folder in (run, kept))
+    config, kept_config, mine, theirs = (json.loads(path.read_text()) for path in paths)
+    if any(config["settings"][key] != kept_config["settings"][key] for key in ("recipe", "seed")):
+        return ""
     shown = ("accuracy_flexible", "false_claim_rate", "mean_tokens")
     if all(mine[name][key] == theirs[name][key] for name in theirs for key in shown):
         return "These numbers are those of the README to the digit."

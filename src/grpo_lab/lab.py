@@ -87,8 +87,7 @@ class Stage:
         probe: Callable[[], dict[str, float]] | None = None,
         draw: Callable[[Sequence[dict], Sequence[dict]], str] | None = None,
     ) -> list["TrainerCallback"]:
-        """The callbacks of a trainer: the metrics file and a progress bar; in GRPO also `recorder`, `probe` and the live view,
-        beside which a notebook needs no bar.
+        """The callbacks of a trainer: metrics file and progress bar; in GRPO also `recorder`, `probe` and the live view.
 
         probe: measures dev accuracy (see `training.Metrics`). draw: makes the live view's HTML (see `training.Live`).
         """
@@ -99,7 +98,7 @@ class Stage:
         )
         if recorder is None:
             return [metrics, training.Progress()]
-        seen = progress.in_notebook() and progress.TERMINAL not in os.environ
+        seen = progress.in_notebook() and progress.TERMINAL not in os.environ  # then the live view is the bar
         return [recorder, metrics, *([] if seen else [training.Progress()]), training.Live(metrics, recorder, draw)]
 
     def train(self, trainer: "Trainer") -> "Learning":

@@ -3,8 +3,6 @@
 import re
 import sys
 import time
-from collections.abc import Iterable
-from typing import TextIO
 
 from IPython import get_ipython
 from tqdm import tqdm
@@ -18,7 +16,7 @@ def in_notebook() -> bool:
     return hasattr(get_ipython(), "kernel")
 
 
-def bar(iterable: Iterable | None = None, **settings) -> tqdm:
+def bar(iterable=None, **settings) -> tqdm:
     """A progress bar; what is left is told by the mean pace so far."""
     file = sys.stdout if in_notebook() else Bars(sys.stdout)
     return tqdm(iterable, file=file, ncols=79, position=0, leave=False, smoothing=0, mininterval=0.5, **settings)
@@ -27,7 +25,7 @@ def bar(iterable: Iterable | None = None, **settings) -> tqdm:
 class Bars:
     """Passes on the bars in what is written to it: to a terminal as they are, else a line every `pause` seconds at most."""
 
-    def __init__(self, stream: TextIO, pause: float = 10.0):
+    def __init__(self, stream, pause: float = 10.0):
         self.stream, self.pause, self.told = stream, pause, time.monotonic()
 
     def write(self, text: str) -> None:

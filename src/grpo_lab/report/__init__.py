@@ -20,7 +20,6 @@ from grpo_lab.report.tables import (
     results_table,
     save_summary,
     short_results_markdown,
-    short_results_table,
     twins_markdown,
 )
 
@@ -41,7 +40,6 @@ __all__ = [
     "save_summary",
     "seeds_tables",
     "short_results_markdown",
-    "short_results_table",
     "strata_markdown",
     "summarise_checkpoint",
     "summarise_sampled",

@@ -81,7 +81,7 @@ def results_table(run_dir: Path | str) -> pd.DataFrame:
     return pd.DataFrame(rows).fillna("–")
 
 
-def short_results_table(run_dir: Path | str) -> pd.DataFrame:
+def short_results_markdown(run_dir: Path | str) -> str:
     """The README's table: solved (flexible), completions with a false sum, both with Wilson 95 % intervals, and mean tokens.
 
     Raises as `read_samples`.
@@ -92,12 +92,7 @@ def short_results_table(run_dir: Path | str) -> pd.DataFrame:
         solved = with_range(s["accuracy_flexible"], s["low_flexible"], s["high_flexible"])
         row = {f"{s['n']:,} problems": SHORT_LABELS[name], "solved": solved}
         rows.append(row | {"false sums": with_interval(s, "false_claim_rate"), "tokens": f"{s['mean_tokens']:.0f}"})
-    return pd.DataFrame(rows)
-
-
-def short_results_markdown(run_dir: Path | str) -> str:
-    """`short_results_table` for GitHub."""
-    return markdown_table(short_results_table(run_dir)) + "\n"
+    return markdown_table(pd.DataFrame(rows)) + "\n"
 
 
 def results_markdown(run_dir: Path | str) -> str:

@@ -7,7 +7,7 @@ The parts: `settings` (from a recipe to SFTConfig and GRPOConfig), `recorder` (e
 
 from grpo_lab.training.learning import Learning
 from grpo_lab.training.log_probs import use_torch_where_triton_is_missing
-from grpo_lab.training.loop import Stopped, Updates, train
+from grpo_lab.training.loop import Updates, train
 from grpo_lab.training.recorder import Recorder
 from grpo_lab.training.settings import device_args, grpo_config, sft_config
 from grpo_lab.training.watching import Live, Metrics, Progress
@@ -18,7 +18,6 @@ __all__ = [
     "Metrics",
     "Progress",
     "Recorder",
-    "Stopped",
     "Updates",
     "device_args",
     "grpo_config",

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import torch
 from accelerate import Accelerator
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
@@ -44,9 +43,8 @@ def train(trainer: Trainer, stage_dir: Path, mirror: Mirror | None = None) -> Le
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except KeyboardInterrupt:
-        with torch.no_grad():
-            for name, weight in trainer.model.named_parameters():
-                weight.copy_(before.get(name, weight))
+        for name, weight in trainer.model.named_parameters():
+            weight.data.copy_(before.get(name, weight.data))
         kept = latest_checkpoint(stage_dir)
         found, goal = (f"{kept.name} is kept", "go on") if kept else ("no checkpoint is kept yet", "begin anew")
         raise Stopped(f"Stopped at step {trainer.state.global_step:,}: {found}; run this cell again to {goal}.") from None

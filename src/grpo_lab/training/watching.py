@@ -25,18 +25,16 @@ def say(sentence: str, bad: bool = False) -> None:
 
 
 class Progress(TrainerCallback):
-    """One progress bar, by steps with the loss or, in GRPO, by rollouts with the mean reward."""
+    """One progress bar with the loss and, in GRPO, where its unit is the rollout, the mean reward."""
 
     def on_train_begin(self, args, state, control, **kwargs):
-        micro = args.gradient_accumulation_steps
-        self.size = getattr(args, "steps_per_generation", micro) // micro  # steps of a rollout
-        unit, desc = "rollout" if hasattr(args, "steps_per_generation") else "step", Path(args.output_dir).name
-        self.bar = bar(total=state.max_steps // self.size, initial=state.global_step // self.size, unit=unit, desc=desc)
+        self.size = args.logging_steps  # a row is logged a step or, in GRPO, a rollout
+        total, done = state.max_steps // self.size, state.global_step // self.size
+        unit = "rollout" if hasattr(args, "num_generations") else "step"
+        self.bar = bar(total=total, initial=done, unit=unit, desc=Path(args.output_dir).name)
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        name = "reward" if "reward" in (logs or {}) else "loss"
-        if name in (logs or {}):  # the last log of all has neither
-            self.bar.set_postfix({name: f"{logs[name]:.3f}"}, refresh=False)
+        self.bar.set_postfix({key: f"{logs[key]:.3f}" for key in ("loss", "reward") if key in (logs or {})}, refresh=False)
         self.bar.update(state.global_step // self.size - self.bar.n)
 
     def on_train_end(self, args, state, control, **kwargs):
