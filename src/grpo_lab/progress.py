@@ -19,7 +19,8 @@ def in_notebook() -> bool:
 def bar(iterable=None, **settings) -> tqdm:
     """A progress bar; what is left is told by the mean pace so far."""
     file = sys.stdout if in_notebook() else Bars(sys.stdout)
-    return tqdm(iterable, file=file, ncols=79, position=0, leave=False, smoothing=0, mininterval=0.5, **settings)
+    size = {"ncols": 79, "nrows": 24, "position": 0}  # a terminal may say that it has no rows, and would get no bar
+    return tqdm(iterable, file=file, leave=False, smoothing=0, mininterval=0.5, **size, **settings)
 
 
 class Bars:

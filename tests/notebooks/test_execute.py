@@ -87,7 +87,7 @@ def test_each_notebook_is_told_in_lines_with_numbers(made_up):
     assert first == f"sft: {TINY.sft.examples:,} examples, loss 1.06 → 0.09, 73 s"
     assert "of 200 dev problems solved\ngrpo: mean reward 2.39 → 3.46, first and last rollout, 73 s" in second
     assert third.startswith("40 problems") and third.splitlines()[3].split()[:3] == ["+", "GRPO", "65.0%"]
-    assert max(map(len, (first + second + third).splitlines())) <= 80
+    assert max(map(len, "\n".join((first, second, third)).splitlines())) <= 80
 
 
 def test_numbers_are_said_to_be_the_readmes_only_where_they_are(made_up, tmp_path):
