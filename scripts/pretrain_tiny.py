@@ -16,9 +16,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+from grpo_lab.progress import bar
 from grpo_lab.runs import describe_environment
 from grpo_lab.tiny.corpus import LEVELS, MIXTURE, documents
 from grpo_lab.tiny.tokenizer import END_OF_TEXT, TAGS, TURN_END, TURN_START, train_tokenizer
@@ -104,7 +104,7 @@ def train(model: Qwen3ForCausalLM, batches: list[torch.Tensor], plan: Pretrainin
     optimizers = make_optimizers(model, plan)
     warmup = max(1, int(plan.warmup * len(batches)))
     schedules = [torch.optim.lr_scheduler.LambdaLR(o, lambda s: min((s + 1) / warmup, 1 - s / len(batches))) for o in optimizers]
-    losses, progress = [], tqdm(batches, desc="pretraining", unit="step")
+    losses, progress = [], bar(batches, desc="pretraining", unit="step")
     for batch in progress:
         loss = loss_of(model, batch, pad)
         loss.backward()

@@ -25,6 +25,7 @@ LAB = {  # beside grpo_math; `report` and `figures` read files, and training doe
     "health": set(),
     "records": set(),
     "contamination": set(),
+    "progress": set(),
     "tiny": set(),
     "mirror": {"host", "runs"},
     "recipes": {"host"},
@@ -36,9 +37,9 @@ LAB = {  # beside grpo_math; `report` and `figures` read files, and training doe
     "sources": {"recipes", "contamination"},
     "data": {"sources", "recipes", "tiny", "contamination", "runs"},
     "models": {"recipes"},
-    "evaluation": {"recipes", "models", "records"},
-    "training": {"recipes", "models", "evaluation", "records", "runs", "mirror", "tracking", "health"},
-    "lab": {"host", "recipes", "runs", "mirror", "tracking", "models", "training"},
+    "evaluation": {"recipes", "models", "records", "progress"},
+    "training": {"recipes", "models", "evaluation", "records", "runs", "mirror", "tracking", "health", "progress"},
+    "lab": {"host", "recipes", "runs", "mirror", "tracking", "models", "training", "progress"},
     "export": {"recipes", "models", "evaluation", "runs", "host", "mirror"},
 }
 

@@ -4,7 +4,9 @@ Standard library only at import: the first cell runs before torch is loaded, and
 `start`.
 """
 
+import logging
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -85,18 +87,19 @@ class Stage:
         probe: Callable[[], dict[str, float]] | None = None,
         draw: Callable[[Sequence[dict], Sequence[dict]], str] | None = None,
     ) -> list["TrainerCallback"]:
-        """The callbacks of a trainer: a progress bar and the metrics file; in GRPO also `recorder`, `probe` and the live view.
+        """The callbacks of a trainer: metrics file and progress bar; in GRPO also `recorder`, `probe` and the live view.
 
         probe: measures dev accuracy (see `training.Metrics`). draw: makes the live view's HTML (see `training.Live`).
         """
-        from grpo_lab import training
+        from grpo_lab import progress, training
 
         metrics = training.Metrics(
             self.lab.run / f"{self.name}_metrics.csv", self.tracker, self.clock, probe, self.lab.recipe.grpo.probe_every
         )
         if recorder is None:
-            return [training.Progress(), metrics]
-        return [training.Progress(), recorder, metrics, training.Live(metrics, recorder, draw)]
+            return [metrics, training.Progress()]
+        seen = progress.in_notebook() and progress.TERMINAL not in os.environ  # then the live view is the bar
+        return [recorder, metrics, *([] if seen else [training.Progress()]), training.Live(metrics, recorder, draw)]
 
     def train(self, trainer: "Trainer") -> "Learning":
         """Train from the newest whole checkpoint or the start (see `training.train`), and save the adapter."""
@@ -127,6 +130,9 @@ def start(
     On Colab and Kaggle what is missing is installed first. The arguments are the notebooks' parameters. Raises ValueError for one
     that is wrong, RuntimeError with what to do for a machine that cannot run the recipe, PermissionError for a folder.
     """
+    # A notebook shows in red what others warn of and how they get on: two warnings by name, of what is not used, and bars below.
+    warnings.filterwarnings("ignore", message="IProgress not found")
+    logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(lambda record: "gemm_4bit_forward" not in record.msg)
     device = host.set_up()
     root = runs.project_root()
     resolved = recipes.for_device(recipes.with_model(recipes.get_recipe(recipe, trial), model), device)
@@ -137,7 +143,13 @@ def start(
     if use_vllm:
         host.add_vllm(device)
     chosen = runs.choose_backend("peft" if use_vllm else backend, device.kind)
+    from datasets import disable_progress_bars
+    from transformers.utils.logging import set_tqdm_hook
+
     from grpo_lab import models  # imports torch and Transformers, after Unsloth
+
+    disable_progress_bars()
+    set_tqdm_hook(lambda bar, given, named: bar(*given, **named | {"disable": True}))  # downloads keep theirs
 
     where = host.detect_host()
     versions, precision = runs.describe_environment(), str(models.compute_dtype(resolved)).removeprefix("torch.")

@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import logging
 import os
 import shutil
+import warnings
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,16 @@ def test_start_resolves_the_recipe_and_says_what_it_found(clone, capsys):
     said = capsys.readouterr().out
     assert "local" in said and "torch" in said and "CPU with" in said
     assert "recipe tiny, seed 3, backend peft, float32, results/mine" in said
+
+
+def test_start_keeps_two_warnings_back_and_no_other(clone, caplog):
+    with warnings.catch_warnings(record=True) as warned:
+        start()
+        for text in ("IProgress not found. Please update jupyter", "something else"):
+            warnings.warn(text, stacklevel=1)
+    for text in ("Failed to load CPU gemm_4bit_forward from %s", "something %s"):
+        logging.getLogger("bitsandbytes.backends.cpu.ops").warning(text, "else")
+    assert [str(warning.message) for warning in warned][-1:] == caplog.messages == ["something else"]
 
 
 @pytest.mark.parametrize(

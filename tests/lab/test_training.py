@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -97,6 +98,16 @@ def test_a_cut_in_the_middle_of_a_write_loses_no_row(tmp_path, monkeypatch):
 def rows(path: Path) -> list[dict]:
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_a_stopped_training_says_what_is_kept_in_one_sentence(tmp_path):
+    trainer = Mock(**{"args.to_json_string.return_value": "", "state.global_step": 3, "callback_handler.callbacks": []})
+    trainer.model, trainer.train = torch.nn.Linear(2, 2), Mock(side_effect=KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt) as stop:
+        training.train(trainer, tmp_path / "sft")
+    sentence = "Stopped at step 3: no checkpoint is kept yet; run this cell again to begin anew."
+    assert stop.value._render_traceback_() == [sentence], "a notebook shows the sentence alone"
+    assert not (tmp_path / "sft_learning.json").exists()
 
 
 @pytest.mark.parametrize("skipped", [[False, False], [True, True, False], [], [True, True]], ids=str)
@@ -268,8 +279,10 @@ def test_every_stage_trains_saves_resumes_and_loads(backend, open_lab, capsys):
     trained = lora_weights(model)
     model = models.load_adapter(models.load_base(SMALL, ROOT, backend)[0], here.adapter("sft"), trainable=True)
     torch.testing.assert_close(lora_weights(model), trained)
-    with pytest.raises(KeyboardInterrupt), here.stage("grpo") as stage:  # a session that ends half-way
+    with pytest.raises(KeyboardInterrupt, match="1: checkpoint-1 is kept; run"), here.stage("grpo") as stage:  # ends half-way
         stage.train(grpo_trainer(model, tokenizer, stage, stop_after=1))
+    assert not (here.run / "grpo" / "adapter").exists()
+    torch.testing.assert_close(lora_weights(model), trained)
     spent = {row["stage"]: float(row["wall_s"]) for row in runs.read_stages(here.run)}
     with here.stage("grpo") as stage:
         trainer = grpo_trainer(model, tokenizer, stage)

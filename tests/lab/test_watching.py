@@ -1,12 +1,13 @@
 """What is shown of a stage while it trains and what proves that it learned, without a trainer."""
 
+from io import StringIO
 from types import SimpleNamespace
 
 import pytest
 import torch
 from made_up_log import ILL, made_up_log
 
-from grpo_lab import figures, show, training
+from grpo_lab import figures, progress, show, training
 from grpo_lab.training import watching
 from grpo_lab.training.learning import change_by_layer, fingerprint, lora_scale, trainable_weights
 
@@ -132,3 +133,14 @@ def test_outside_a_notebook_an_illness_is_said_once(capsys):
     train(made_up_log(**ILL["cut off"]), make_live())
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 and lines[0].startswith("step ") and "were cut off at the token limit" in lines[0]
+
+
+def test_a_terminal_gets_the_bars_and_a_file_lines_now_and_then():
+    states = ["\rsft:  50%|##  | 1/2", "a printed line\n", "\rsft: 100%|####| 2/2\r    \rprinted\n"]
+    screen, often, seldom = StringIO(), StringIO(), StringIO()
+    screen.isatty = lambda: True
+    for bars in (progress.Bars(screen), progress.Bars(often, pause=0), progress.Bars(seldom)):
+        for text in states:
+            bars.write(text)
+    assert screen.getvalue() == "\rsft:  50%|##  | 1/2\rsft: 100%|####| 2/2\r    \r"
+    assert often.getvalue() == "sft:  50%|##  | 1/2\nsft: 100%|####| 2/2\n" and seldom.getvalue() == ""

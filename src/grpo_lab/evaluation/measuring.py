@@ -10,11 +10,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from datasets import Dataset
-from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from grpo_lab.evaluation.generation import Completion, Decoding, TransformersGenerator, VllmGenerator
 from grpo_lab.evaluation.plan import short_hash
+from grpo_lab.progress import bar
 from grpo_lab.recipes import Recipe
 from grpo_lab.records import write_jsonl
 from grpo_math.answers import read_completion
@@ -126,7 +126,7 @@ def evaluate(
         }
 
     missing = [(n, batch) for n, batch in batches if not samples.keys() >= set(batch)]
-    for n, batch in tqdm(missing, desc=path and path.stem, unit="batch", disable=path is None, leave=False):
+    for n, batch in bar(missing, desc=path and path.stem, unit="batch", disable=path is None):
         completions = generator([prompts[i] for i, _ in batch], decoding, decoding.seed + n)
         drawn = {task: graded(*task, completion) for task, completion in zip(batch, completions, strict=True)}
         samples |= drawn
@@ -201,4 +201,5 @@ def accuracy_probe(model, tokenizer, rows: Dataset, recipe: Recipe) -> Callable[
         low, high = wilson_interval(solved, len(samples))
         return {"eval_accuracy": solved / len(samples), "eval_low": low, "eval_high": high}
 
+    probe.problems = len(rows)  # which `training.Metrics` says
     return probe

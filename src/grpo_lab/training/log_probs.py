@@ -1,12 +1,8 @@
 """TRL's loss on machines without Triton."""
 
-import logging
-
 import torch
 import torch.nn.functional as F
 import trl.trainer.utils as trl_utils
-
-log = logging.getLogger(__name__)
 
 
 class TorchLogProbs:
@@ -38,4 +34,4 @@ def use_torch_where_triton_is_missing() -> None:
     """TRL 1.15 has its loss only as a Triton kernel; put plain PyTorch there if it is missing, and say so."""
     if trl_utils._ChunkedLogProbFunction is None:
         trl_utils._ChunkedLogProbFunction = TorchLogProbs
-        log.warning("Triton is not installed: TRL's loss is computed by plain PyTorch, which takes more memory.")
+        print("Triton is not installed: TRL's loss is computed by plain PyTorch, which takes more memory.")

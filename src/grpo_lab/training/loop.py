@@ -12,11 +12,19 @@ from grpo_lab.training.log_probs import use_torch_where_triton_is_missing
 from grpo_lab.training.watching import say
 
 
+class Stopped(KeyboardInterrupt):
+    """Somebody stopped a training. A notebook shows its sentence, no traceback, and runs no later cell."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
 def train(trainer: Trainer, stage_dir: Path, mirror: Mirror | None = None) -> Learning:
     """Train from the newest complete checkpoint of the stage, which is said, or from the start. Saves every trainer argument.
 
     Each checkpoint is mirrored. Says how many updates were applied and how far the adapter moved, in red where it did not, and
-    keeps that in `<stage>_learning.json`; RuntimeError where every single update was skipped.
+    keeps that in `<stage>_learning.json`; RuntimeError where every single update was skipped. Raises Stopped where it is
+    interrupted, with the weights as they were before, so that the same call may follow.
     """
     use_torch_where_triton_is_missing()
     stage_dir.mkdir(parents=True, exist_ok=True)
@@ -32,7 +40,14 @@ def train(trainer: Trainer, stage_dir: Path, mirror: Mirror | None = None) -> Le
     if mirror:
         trainer.add_callback(MirrorCheckpoints(mirror))
     before = trainable_weights(trainer.model)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except KeyboardInterrupt:
+        for name, weight in trainer.model.named_parameters():
+            weight.data.copy_(before.get(name, weight.data))
+        kept = latest_checkpoint(stage_dir)
+        found, goal = (f"{kept.name} is kept", "go on") if kept else ("no checkpoint is kept yet", "begin anew")
+        raise Stopped(f"Stopped at step {trainer.state.global_step:,}: {found}; run this cell again to {goal}.") from None
     updates.check()
     after = trainable_weights(trainer.model)
     change = change_by_layer(before, after, lora_scale(trainer.model))

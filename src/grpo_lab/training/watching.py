@@ -5,22 +5,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from IPython import get_ipython
 from IPython.display import HTML, display
-from tqdm import tqdm
 from transformers import TrainerCallback
 
 from grpo_lab.health import Illness, diagnose
+from grpo_lab.progress import bar, in_notebook
 from grpo_lab.records import write_csv
 from grpo_lab.runs import StageClock
 from grpo_lab.tracking import Tracker
 from grpo_lab.training.recorder import Recorder
-
-
-def in_notebook() -> bool:
-    """Whether a Jupyter kernel runs this, which can show HTML."""
-    shell = get_ipython()
-    return shell is not None and hasattr(shell, "kernel")
 
 
 def say(sentence: str, bad: bool = False) -> None:
@@ -32,16 +25,17 @@ def say(sentence: str, bad: bool = False) -> None:
 
 
 class Progress(TrainerCallback):
-    """One progress bar with the loss and, in GRPO, the mean reward."""
+    """One progress bar with the loss and, in GRPO, where its unit is the rollout, the mean reward."""
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self.bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", desc=Path(args.output_dir).name)
+        self.size = args.logging_steps  # a row is logged a step or, in GRPO, a rollout
+        total, done = state.max_steps // self.size, state.global_step // self.size
+        unit = "rollout" if hasattr(args, "num_generations") else "step"
+        self.bar = bar(total=total, initial=done, unit=unit, desc=Path(args.output_dir).name)
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         self.bar.set_postfix({key: f"{logs[key]:.3f}" for key in ("loss", "reward") if key in (logs or {})}, refresh=False)
-
-    def on_step_end(self, args, state, control, **kwargs):
-        self.bar.update()
+        self.bar.update(state.global_step // self.size - self.bar.n)
 
     def on_train_end(self, args, state, control, **kwargs):
         self.bar.close()
@@ -70,6 +64,8 @@ class Metrics(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **kwargs):
         if self.probe and state.global_step == 0:
+            problems = getattr(self.probe, "problems", None)
+            print("Measuring accuracy before training" + (f" ({problems:,} problems)" if problems else ""), flush=True)
             self._measure(state)
 
     def on_step_end(self, args, state, control, **kwargs):
