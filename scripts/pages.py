@@ -9,7 +9,7 @@ from grpo_lab.tiny.ways import ways_markdown
 
 PAGES = {
     "README.md": ("results",),
-    "docs/results.md": ("results-full", "audit", "ways", "twins", "seeds", "strata", "controls"),
+    "docs/results.md": ("results-full", "shared", "audit", "ways", "twins", "seeds", "strata", "controls"),
 }
 
 
@@ -19,6 +19,7 @@ def run_blocks(run: Path | str) -> dict[str, str]:
     return {
         "results": report.short_results_markdown(run),
         "results-full": turn_wide_table(report.results_markdown(run)),
+        "shared": "\n".join(report.contamination_sentences(run)),
         "audit": turn_wide_table(report.audit_markdown(run)),
         "ways": ways_markdown(samples),
         "twins": report.twins_markdown(run),

@@ -74,7 +74,7 @@ def train_control(run: Path, name: str, seed: int, base: str) -> None:
     ):
         trainer = SFTTrainer(
             model=model,
-            args=training.sft_config(recipe, stage, folder, seed, save_total_limit=1),
+            args=training.sft_config(recipe, stage, folder, seed),
             train_dataset=rows.select_columns(["prompt", "completion"]),
             processing_class=tokenizer,
             callbacks=[training.Progress()],
