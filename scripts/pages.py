@@ -19,7 +19,7 @@ def run_blocks(run: Path | str) -> dict[str, str]:
     return {
         "results": report.short_results_markdown(run),
         "results-full": turn_wide_table(report.results_markdown(run)),
-        "shared": "\n".join(report.contamination_sentences(run)),
+        "shared": report.contamination_markdown(run),
         "audit": turn_wide_table(report.audit_markdown(run)),
         "ways": ways_markdown(samples),
         "twins": report.twins_markdown(run),

@@ -158,10 +158,10 @@ def test_a_gain_is_compared_within_the_same_kind_of_problem(tmp_path):
     for name, right in verdicts.items():
         rows = [well_formed(n, name, right[n]) | {"source": "tiny/trip", "stratum": strata[n]} for n in range(8)]
         records.write_jsonl(tmp_path / "samples" / f"{name}.jsonl", rows)
-    assert report.contamination_sentences(tmp_path) == [], "nothing was flagged"
+    assert report.contamination_markdown(tmp_path) == "", "nothing was flagged"
     found = {"measures": {"exact duplicate": 0}, "flagged": ["q000", "q001", "q002", "q004", "q005"]}
     (tmp_path / "contamination_sft.json").write_text(json.dumps(found))
-    first, _, last = report.contamination_sentences(tmp_path)
+    first, _, _, last = report.contamination_markdown(tmp_path).splitlines()
     assert first.startswith("5 problems of 8 share wording") and first.endswith("none of them word for word.")
     assert last.startswith("- **+ SFT → + GRPO**: +80.0 points on these, +66.7 on the others; ")
     assert "; within the same source and stratum +0.0 " in last

@@ -9,7 +9,7 @@ from grpo_lab.records import CHECKPOINTS, checkpoints_of, has_part, label_of, sa
 from grpo_lab.report.card import write_card
 from grpo_lab.report.comparisons import changed_samples
 from grpo_lab.report.seeds import seeds_tables
-from grpo_lab.report.strata import contamination_sentences, strata_markdown
+from grpo_lab.report.strata import contamination_markdown, strata_markdown
 from grpo_lab.report.summary import summarise_checkpoint, summarise_sampled
 from grpo_lab.report.tables import (
     audit_markdown,
@@ -28,7 +28,7 @@ __all__ = [
     "audit_markdown",
     "changed_samples",
     "checkpoints_of",
-    "contamination_sentences",
+    "contamination_markdown",
     "gain_table",
     "has_part",
     "label_of",

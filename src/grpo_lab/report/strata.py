@@ -40,26 +40,27 @@ def strata_markdown(run_dir: Path | str) -> str:
     if has_part(run_dir, f"transfer-{checkpoints_of(run_dir)[0]}"):
         parts.append("Unlike what SFT and GRPO train on:")
         parts.append(markdown_table(strata_table(run_dir, "transfer-")))
-    shared = contamination_sentences(run_dir)
-    parts += [*shared[:1], "\n".join(shared[1:])] if shared else []
+    if shared := contamination_markdown(run_dir):
+        parts.append(shared)
     return "\n\n".join(parts) + "\n"
 
 
-def contamination_sentences(run_dir: Path | str) -> list[str]:
-    """What the test problems share with training, as notebooks 01 and 02 found it, and whether the gain is theirs alone.
+def contamination_markdown(run_dir: Path | str) -> str:
+    """What the test problems share with training, as notebooks 01 and 02 found it, and a line a gain: is it theirs alone?
 
-    Flagged problems are of other kinds than the rest, so the gains are also compared within the same source and stratum.
+    Flagged problems are of other kinds than the rest, so the gains are also compared within the same source and stratum. Empty
+    where nothing was flagged.
     """
     saved = [json.loads(path.read_text()) for path in sorted(Path(run_dir).glob("contamination_*.json"))]
     flagged = set().union(*(found["flagged"] for found in saved))
     if not flagged:
-        return []
+        return ""
     names = checkpoints_of(run_dir)
     samples = {name: samples_of(run_dir, name) for name in names}
     exact = max(found["measures"]["exact duplicate"] for found in saved)
-    sentences = [
+    lines = [
         f"{counted(len(flagged), 'problem')} of {len(samples[names[0]]):,} share wording with training beyond chance (13 words "
-        f"in a row, or a story pattern with other names and numbers); {exact or 'none'} of them word for word."
+        f"in a row, or a story pattern with other names and numbers); {exact or 'none'} of them word for word.\n"
     ]
     for before, after in pairwise(names):
         pairs = list(zip(samples[before], samples[after], strict=True))
@@ -74,5 +75,5 @@ def contamination_sentences(run_dir: Path | str) -> list[str]:
         if matched:
             difference, low, high = map(points, matched)
             sentence += f"; within the same source and stratum {difference} points more on these (95% interval {low} to {high})"
-        sentences.append(sentence + ".")
-    return sentences
+        lines.append(sentence + ".")
+    return "\n".join(lines)
