@@ -7,9 +7,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import seeds
 from pages import PAGES, page_of, read_block, run_blocks, turn_wide_table
 
 from grpo_lab import report
+from grpo_lab.recipes import TINY
+from grpo_lab.report.seeds import read_seeds
 from grpo_lab.tiny.problems import FAMILIES, UNSEEN
 from grpo_math import REPOSITORY
 
@@ -61,6 +64,11 @@ def test_a_table_is_what_the_samples_give(marker):
 def test_a_table_of_seeds_is_what_the_verdicts_give(marker):
     tables = report.seeds_tables(ROOT / "results" / "tiny-seeds")
     assert read_block(page_of(ROOT, marker), marker) == tables[marker].strip()
+
+
+def test_the_committed_seeds_are_of_the_recipe_as_it_is():
+    _, found = read_seeds(ROOT / "results" / "tiny-seeds")
+    assert {seed["recipe"] for seed in found} == {seeds.recipe_hash(TINY)}
 
 
 def rounded(summary: object) -> object:
