@@ -105,7 +105,7 @@ def test_the_comparison_sees_another_model(run, monkeypatch, capsys):
     ("what", "says"),
     [
         ("disk", r"A merge needs 0.0017 GiB of the disk of .*merged, and 0.00098 are free: delete old exports"),
-        ("memory", r"A merge needs 0.004 GiB of the memory of this machine, and 0.00098 are free: restart the session"),
+        ("memory", r"A merge needs 0.0041 GiB of the memory of this machine, and 0.00098 are free: restart the session"),
     ],
 )
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the memory that counts is the card's")

@@ -6,6 +6,7 @@ import pytest
 from made_up_log import ILL, made_up_log
 
 from grpo_lab.health import diagnose
+from grpo_lab.recipes import TINY
 from grpo_lab.records import read_metrics
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -44,7 +45,7 @@ def test_a_form_that_is_learned_along_with_the_answers_is_healthy():
 
 def test_the_reference_run_is_healthy():
     rows = read_metrics(RESULTS / "tiny" / "grpo_metrics.csv")
-    assert len(rows) > 20 and diagnose(rows) == []
+    assert len(rows) == TINY.grpo.rollouts + 1 and diagnose(rows) == []
 
 
 def test_a_run_that_has_just_begun_is_healthy():
