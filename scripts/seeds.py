@@ -40,11 +40,13 @@ def recipe_hash(recipe: Recipe) -> str:
     return short_hash(json.dumps([asdict(recipe), *map(asdict, CONTROLS.values())], sort_keys=True).encode())
 
 
-def open_seed(path: Path, seed: int, base: str) -> dict:
-    """What a seed's file holds so far; ValueError where it is of another recipe."""
-    found = json.loads(path.read_text()) if path.is_file() else {"seed": seed, "base": base, "recipe": recipe_hash(TINY)}
-    if found["recipe"] != recipe_hash(TINY):
-        raise ValueError(f"{path} was measured with another recipe: delete results/{FOLDER}/ to measure all seeds anew.")
+def open_seed(path: Path, seed: int, base: Path) -> dict:
+    """What a seed's file holds so far; ValueError where it is of another recipe or another base."""
+    weights = json.loads((base / "pretraining.json").read_text())["sha256"][:16]
+    anew = {"seed": seed, "base": weights, "recipe": recipe_hash(TINY)}
+    found = json.loads(path.read_text()) if path.is_file() else anew
+    if {name: found[name] for name in anew} != anew:
+        raise ValueError(f"{path} was measured with another recipe or base: delete results/{FOLDER}/ to measure all seeds anew.")
     return found
 
 
@@ -121,12 +123,12 @@ def measure_seed(seed: int) -> None:
     """Everything of one seed that is not there yet; its file is written after each part."""
     root, folder, base = runs.project_root(), runs.open_run(FOLDER), BASES[seed % 2]
     path, run = folder / f"seed-{seed}.json", runs.open_run("tiny" if seed == 0 else f"tiny-seed-{seed}")
-    found = open_seed(path, seed, base)
+    if not (root / base).is_dir():
+        pretrain(Pretraining(seed=1), root / base)
+    found = open_seed(path, seed, root / base)
     for checkpoints in (("base", "sft", "grpo"), *((name,) for name in CONTROLS)):
         if checkpoints[-1] in found.get("test", {}):
             continue
-        if not (root / base).is_dir():
-            pretrain(Pretraining(seed=1), root / base)
         if checkpoints[-1] == "grpo":
             train_notebooks(run, seed, base)
         else:

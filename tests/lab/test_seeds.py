@@ -47,10 +47,11 @@ def test_each_seed_has_a_row_and_their_mean_an_interval(tmp_path):
 def test_strata_are_means_over_seeds(tmp_path):
     write_seed(tmp_path, 0)
     write_seed(tmp_path, 1, test={"base": "1000", "sft": "1000", "grpo": "1100"})
+    write_seed(tmp_path, 2, test={"base": "1000", "sft": "1100", "grpo": "1101"})
     table = strata_table(tmp_path).set_index("problems")
     assert table.index.tolist() == ["2 steps", "3 steps", "5 steps"] and table["number"].tolist() == ["2", "2", "2"]
-    assert table.loc["2 steps"].tolist()[1:4] == ["50.0%", "75.0%", "100.0%"]
-    assert table.loc["3 steps", "gain of GRPO"].startswith("+25.0 (")
+    assert table.loc["2 steps"].tolist()[1:4] == ["50.0%", "83.3%", "100.0%"]
+    assert table.loc["3 steps", "gain of GRPO"].startswith("+33.3 (")
     assert table.loc["5 steps", "gain of GRPO"] == "+50.0 (+50.0 to +50.0)"
 
 
@@ -108,12 +109,17 @@ def campaign(tmp_path, monkeypatch):
 
     def pretrain(plan, out):
         asked.append(("pretrain", plan.seed, out.name))
-        out.mkdir(parents=True)
+        write_base(out, "b" * 64)
 
     monkeypatch.setattr(seeds, "pretrain", pretrain)
     monkeypatch.setattr(seeds.runs, "project_root", lambda: tmp_path)
-    (tmp_path / "data" / "tiny-base").mkdir(parents=True)
+    write_base(tmp_path / "data" / "tiny-base", "a" * 64)
     return asked
+
+
+def write_base(folder, sha256: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "pretraining.json").write_text(json.dumps({"sha256": sha256}))
 
 
 def test_a_campaign_goes_on_where_it_was_cut(campaign, tmp_path, monkeypatch):
@@ -133,8 +139,13 @@ def test_a_campaign_goes_on_where_it_was_cut(campaign, tmp_path, monkeypatch):
     seeds.measure_seed(1)
     assert campaign[1:3] == [("pretrain", 1, "tiny-base-1"), ("notebooks", "tiny-seed-1", 1, "results/tiny-base-1")]
 
+    said = "seed-0.json was measured with another recipe or base: delete results/tiny-seeds/"
+    write_base(tmp_path / "data" / "tiny-base", "c" * 64)
+    with pytest.raises(ValueError, match=said):
+        seeds.measure_seed(0)
+    write_base(tmp_path / "data" / "tiny-base", "a" * 64)
     monkeypatch.setattr(seeds, "TINY", replace(seeds.TINY, max_number=7))
-    with pytest.raises(ValueError, match="seed-0.json was measured with another recipe: delete results/tiny-seeds/"):
+    with pytest.raises(ValueError, match=said):
         seeds.measure_seed(0)
 
 

@@ -69,6 +69,8 @@ def test_a_table_of_seeds_is_what_the_verdicts_give(marker):
 def test_the_committed_seeds_are_of_the_recipe_as_it_is():
     _, found = read_seeds(ROOT / "results" / "tiny-seeds")
     assert {seed["recipe"] for seed in found} == {seeds.recipe_hash(TINY)}
+    base = json.loads((ROOT / TINY.base_model / "pretraining.json").read_text())
+    assert {seed["base"] for seed in found if seed["seed"] % 2 == 0} == {base["sha256"][:16]}
 
 
 def rounded(summary: object) -> object:

@@ -52,10 +52,10 @@ def _mean(verdicts: Sequence[bool]) -> float:
 
 
 def over_seeds(values: Sequence[float], signed: bool = False) -> str:
-    """A mean over seeds in percent (or signed points) with Student's interval; of a single seed the value alone."""
+    """A mean over seeds in percent (or signed points) with Student's interval; of fewer than three seeds the mean alone."""
     shown = points if signed else percent
     mean = shown(sum(values) / len(values))
-    if len(values) < 2:
+    if len(values) < 3:  # of two it is wider than the scale
         return mean
     low, high = mean_interval(values)
     between = f"{points(low)} to {points(high)}" if signed else f"{100 * low:.1f}–{100 * high:.1f}"
