@@ -17,10 +17,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from grpo_lab import records, report, runs
+from grpo_lab.report.tables import SHORT_LABELS
 from grpo_math.audit import audit
 
 LONGEST = 130  # characters of a question and of each completion that the picture has room for
-NAMES = {"base": "base", "sft": "+ SFT", "grpo": "+ GRPO"}
 
 
 class Look(NamedTuple):
@@ -115,7 +115,7 @@ def _draw_curve(axes: Axes, run: Path, look: Look) -> None:
         axes.axhline(level, color=colour, linewidth=1.2, linestyle=(0, (4, 3)), zorder=0)
         font = {"size": 7.5, "color": colour, "ha": "right", "va": va}
         beside = level + (0.015 if va == "bottom" else -0.02)
-        axes.text(1, beside, f"{NAMES[name]}, test set: {100 * level:.0f} %", transform=axes.get_yaxis_transform(), **font)
+        axes.text(1, beside, f"{SHORT_LABELS[name]}, test set: {100 * level:.0f} %", transform=axes.get_yaxis_transform(), **font)
     axes.set_title("Problems solved while GRPO trains (dev set)", loc="left", fontsize=8.5, fontweight="bold", color=look.ink)
     axes.set_xlabel("optimiser step; whiskers: 95 % interval", color=look.ink, fontsize=7.5)
     axes.set_ylim(0, 1)
@@ -132,16 +132,16 @@ def _draw_problem(axes: Axes, run: Path, look: Look) -> None:
     axes.set_axis_off()
     size = axes.get_window_extent().transformed(axes.figure.dpi_scale_trans.inverted()).size * 72
     axes.set(xlim=(0, size[0]), ylim=(size[1], 0))
-    chosen = choose_problem(*(report.samples_of(run, name) for name in NAMES))
+    chosen = choose_problem(*(report.samples_of(run, name) for name in SHORT_LABELS))
     letter, y = 13 * 72 / 200, 12.0  # a letter of DejaVu Sans Mono at 8 points is 13 whole pixels of 200 an inch
     for line in wrap([Word(f"{word} ", "text") for word in chosen[0]["question"].split()], int(size[0] / 5.6)):
         axes.text(0, y, "".join(word.text for word in line), va="top", fontsize=8.5, fontweight="bold", color=look.ink)
         y += 12.5
     y += 5
-    for row, name in zip(chosen, NAMES, strict=True):
+    for row, name in zip(chosen, SHORT_LABELS, strict=True):
         right = row["correct_flexible"]
         verdict = "✓ right" if right else f"✗ wrong: it is {row['gold']}"
-        axes.text(0, y, f"{NAMES[name]}  {verdict}", va="top", fontweight="bold", color=look.good if right else look.bad)
+        axes.text(0, y, f"{SHORT_LABELS[name]}  {verdict}", va="top", fontweight="bold", color=look.good if right else look.bad)
         y += 13.5
         for line in wrap(split_words(row["completion"]), int(size[0] / letter) - 1):
             _draw_line(axes, y, line, letter, look)

@@ -10,7 +10,6 @@ recipe stops the campaign, so it may be cut at any point and goes on.
 """
 
 import argparse
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -60,13 +59,12 @@ def train_control(run: Path, name: str, seed: int, base: str) -> None:
     """A control of one seed: priming and an SFT of its own, then measured as the others are."""
     if report.has_part(run, f"transfer-{name}"):
         return
-    runs.choose_backend("auto", "cpu")
+    backend = runs.choose_backend("auto", "cpu")  # first, because Unsloth patches TRL
     from trl import SFTTrainer
 
     from grpo_lab import evaluation, models, training
 
     recipe = replace(with_model(TINY, base), sft=CONTROLS[name])
-    backend, folder = runs.choose_backend("auto", "cpu"), run / name
     model, tokenizer = models.load_base(recipe, runs.project_root(), backend)
     model = models.add_adapter(model, recipe.lora, backend, seed)
     clock = runs.StageClock(run, name)
@@ -76,7 +74,7 @@ def train_control(run: Path, name: str, seed: int, base: str) -> None:
     ):
         trainer = SFTTrainer(
             model=model,
-            args=training.sft_config(recipe, stage, folder, seed),
+            args=training.sft_config(recipe, stage, run / name, seed),
             train_dataset=rows.select_columns(["prompt", "completion"]),
             processing_class=tokenizer,
             callbacks=[training.Progress()],
@@ -111,12 +109,12 @@ def _digits(verdicts) -> str:
 
 def write_items(path: Path, run: Path) -> None:
     """Which items the verdicts are of: set, id, stratum and source, in their order."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["set", "id", "stratum", "source"])
-        for kind, prefix in SETS.items():
-            for row in report.samples_of(run, f"{prefix}grpo"):
-                table.writerow([kind, row["id"], row["stratum"], row["source"]])
+    items = [
+        {"set": kind, **{name: row[name] for name in ("id", "stratum", "source")}}
+        for kind, prefix in SETS.items()
+        for row in report.samples_of(run, f"{prefix}grpo")
+    ]
+    records.write_csv(path, items)
 
 
 def measure_seed(seed: int) -> None:

@@ -102,7 +102,7 @@ def load_transfer(recipe: Recipe) -> Dataset | None:
         for problem in islice(generate("test", 0, difficulty), count):
             named = f"{kind}: {problem.family}" if difficulty.unseen else kind
             rows.append(_row(problem) | {"id": f"{problem.id}-{kind.replace(' ', '-')}", "stratum": named})
-    return _described(Dataset.from_list(rows), f"{len(rows):,} problems unlike those that SFT and GRPO train on.")
+    return _described(rows, f"{len(rows):,} problems unlike those that SFT and GRPO train on.")
 
 
 def load_sft_examples(recipe: Recipe, seed: int, tokenizer: Any = None) -> Dataset | None:
@@ -154,9 +154,8 @@ def check_contamination(recipe: Recipe, *training: Dataset | None, save: Path | 
     Reads the questions of the test set and nothing else of it. save: a JSON file for the ids of the test problems that were
     found, without which notebook 03 gives the accuracy as well.
     """
-    questions = [messages[-1]["content"] for rows in training if rows for messages in rows["prompt"]]
     test = load_problems(recipe, "test", recipe.evaluation.problems)
-    found = contamination_report(questions, [messages[-1]["content"] for messages in test["prompt"]])
+    found = contamination_report((question for rows in training if rows for question in _questions(rows)), _questions(test))
     if save:
         counts = {measure: len(matches) for measure, matches in found.matches.items()}
         save.write_text(json.dumps({"measures": counts, "flagged": [test["id"][i] for i in found.flagged]}) + "\n")
@@ -171,8 +170,11 @@ def check_base_corpus(recipe: Recipe) -> Contamination | None:
     plan = json.loads(record.read_text())["plan"]
     read = islice(documents(plan["seed"], plan["arithmetic"]), plan["documents"])
     questions = (text.partition("\n")[0].removeprefix("Problem: ") for text in read if text.startswith("Problem: "))
-    test = load_problems(recipe, "test", recipe.evaluation.problems)
-    return contamination_report(questions, [messages[-1]["content"] for messages in test["prompt"]])
+    return contamination_report(questions, _questions(load_problems(recipe, "test", recipe.evaluation.problems)))
+
+
+def _questions(rows: Dataset) -> list[str]:
+    return [messages[-1]["content"] for messages in rows["prompt"]]
 
 
 def own_problem(question: str) -> Dataset:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from grpo_lab.records import label_of
-from grpo_lab.report.tables import markdown_table, p_text, percent, points
+from grpo_lab.report.tables import markdown_table, p_text, percent, points, with_range
 from grpo_math.stats import mean_interval, paired_difference
 
 CONTROLS = {
@@ -53,13 +53,11 @@ def _mean(verdicts: Sequence[bool]) -> float:
 
 def over_seeds(values: Sequence[float], signed: bool = False) -> str:
     """A mean over seeds in percent (or signed points) with Student's interval; of fewer than three seeds the mean alone."""
-    shown = points if signed else percent
-    mean = shown(sum(values) / len(values))
+    mean = sum(values) / len(values)
     if len(values) < 3:  # of two it is wider than the scale
-        return mean
+        return points(mean) if signed else percent(mean)
     low, high = mean_interval(values)
-    between = f"{points(low)} to {points(high)}" if signed else f"{100 * low:.1f}–{100 * high:.1f}"
-    return f"{mean} ({between})"
+    return f"{points(mean)} ({points(low)} to {points(high)})" if signed else with_range(mean, low, high)
 
 
 def seeds_table(folder: Path | str) -> pd.DataFrame:
