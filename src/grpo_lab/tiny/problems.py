@@ -136,7 +136,8 @@ class Story:
         return self.rng.choice(choices)
 
     def say(self, *wordings: str) -> None:
-        self.sentences.append(self.rng.choice(wordings))
+        sentence = self.rng.choice(wordings)
+        self.sentences.append(sentence[0].upper() + sentence[1:])  # it may begin with "the hall"
 
     def problem(self, family: str) -> Problem:
         if self.rng.random() < self.difficulty.distractors:
@@ -360,7 +361,7 @@ def farm(story: Story, steps: int) -> None:
 def sharing(story: Story, steps: int) -> None:
     name, things, friends = story.pick(*NAMES), story.pick(*THINGS), story.number(2, 9)
     each = story.rng.randint(2, max(2, 2 * story.difficulty.max_number // friends))
-    first = story.number(1, friends * each - 1)
+    first = story.number(2, friends * each - 2)
     second = friends * each - first
     story.operands.append(second)
     story.say(f"{name} has {first} red and {second} blue {things}.", f"{name} finds {first} {things} and then {second} more.")
