@@ -117,12 +117,15 @@ def train(model: Qwen3ForCausalLM, batches: list[torch.Tensor], plan: Pretrainin
     return sum(losses[-50:]) / len(losses[-50:])
 
 
-def prime_unused_embeddings(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
+def prime_unused_embeddings(
+    model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, seen: set[int], seed: int
+) -> None:
     """Place the tokens that the corpus never shows (tags, chat marks) near the ones that play a like part in it.
 
     LoRA leaves the embeddings as they are, so what a token of noise does could not be learned in a short SFT. The end of the
-    working starts near "Answer", which follows a finished solution, the opening of the answer near the colon after it. They are
-    made a little shorter, so that with tied embeddings the base itself still prefers the token that it knows.
+    working starts near "Answer", which follows a finished solution, the opening of the answer near the colon after it. Noise as
+    long as the embedding itself tells them apart for LoRA. With tied embeddings it would also make the base write a tag now and
+    then, so each takes a fifth of what pretraining did to the tokens that were never `seen`: it taught the base not to write them.
     """
     newline, answer, colon, end = (
         tokenizer(text, add_special_tokens=False).input_ids[-1] for text in ("\n", "Answer", ": ", END_OF_TEXT)
@@ -131,9 +134,11 @@ def prime_unused_embeddings(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokeni
     near = {TURN_START: newline, TURN_END: end, start_work: newline, end_work: answer, start_answer: colon, end_answer: end}
     generator = torch.Generator().manual_seed(seed)
     weight = model.get_input_embeddings().weight.data
+    unseen = weight[[token for token in range(len(tokenizer)) if token not in seen]].mean(dim=0)
     for token, like in near.items():
         noise = torch.randn(weight.shape[1], generator=generator)
-        weight[tokenizer.convert_tokens_to_ids(token)] = 0.8 * weight[like] + 0.15 * noise
+        noise *= weight[like].norm() / noise.norm()
+        weight[tokenizer.convert_tokens_to_ids(token)] = 0.8 * weight[like] + noise + 0.2 * unseen
 
 
 def pretrain(plan: Pretraining, out: Path) -> None:
@@ -147,7 +152,7 @@ def pretrain(plan: Pretraining, out: Path) -> None:
     print(f"{model.num_parameters():,} parameters; {len(texts):,} documents, {sum(map(len, encoded)):,} tokens")
     batches = make_batches(plan, encoded, tokenizer.pad_token_id)
     loss = train(model, batches, plan, tokenizer.pad_token_id)
-    prime_unused_embeddings(model, tokenizer, plan.seed)
+    prime_unused_embeddings(model, tokenizer, set(itertools.chain(*encoded)), plan.seed)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     record = {

@@ -28,7 +28,7 @@ SETS = {"test": "", "twins": "twins-", "transfer": "transfer-"}  # what is measu
 # SFT that is told: the same number of examples, all in the way that GRPO has to find.
 TOLD = replace(TINY.sft, ways=("place_by_place",))
 # SFT for as long as SFT and GRPO take together on two quiet cores.
-LONGER = replace(TINY.sft, examples=24_000)
+LONGER = replace(TINY.sft, examples=20_000)
 CONTROLS = {"told": TOLD, "longer": LONGER}
 
 

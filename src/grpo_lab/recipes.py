@@ -194,16 +194,18 @@ TINY = Recipe(
     precision="float32",
     lora=Lora(rank=32, alpha=32),
     priming=Sft(examples=60, epochs=2, batch_size=16, learning_rate=2e-3),
-    sft=Sft(examples=3000, epochs=1, batch_size=32, learning_rate=2e-3, unanswerable=0.2),
+    sft=Sft(examples=3000, epochs=1, batch_size=32, learning_rate=2e-3, unanswerable=0.1),
     grpo=Grpo(
-        rollouts=18,
+        rollouts=12,
         prompts_per_rollout=24,
         num_generations=12,
         updates_per_rollout=4,
         learning_rate=7e-4,
         max_completion_length=224,
+        save_every=4,
+        eval_every=4,
     ),
-    evaluation=Evaluation(problems=1500, max_completion_length=384, batch_size=250, twins=250, transfer=200, sampled=100),
+    evaluation=Evaluation(problems=1200, max_completion_length=384, batch_size=200, twins=200, transfer=100, sampled=60),
 )
 
 OPENR1 = Source("open-r1/OpenR1-Math-220k", "openr1")

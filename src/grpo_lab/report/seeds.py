@@ -15,7 +15,7 @@ from grpo_math.stats import mean_interval, paired_difference
 
 CONTROLS = {
     "sft": "SFT",
-    "longer": "SFT on eight times the examples",
+    "longer": "SFT on seven times the examples",
     "told": "SFT, told the careful way",
     "grpo": "SFT, then GRPO",
 }

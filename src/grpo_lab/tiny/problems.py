@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 OPERATIONS = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__, "/": int.__floordiv__}
 
 # Shares of all problems, in parts of 100, in the order in which the hash bucket is read. A test split after which a recipe was
-# changed is spent: the next table of results opens `fresh`, and a new split takes its name.
-SPLITS = {"corpus": 55, "sft": 10, "grpo": 15, "dev": 5, "test": 10, "fresh": 5}
+# changed is `spent`: the next table of results is of the split that was `fresh`, and a new one takes that name.
+SPLITS = {"corpus": 55, "sft": 10, "fresh": 5, "grpo": 10, "dev": 5, "spent": 10, "test": 5}
 
 
 @dataclass(frozen=True)
