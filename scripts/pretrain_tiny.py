@@ -117,15 +117,13 @@ def train(model: Qwen3ForCausalLM, batches: list[torch.Tensor], plan: Pretrainin
     return sum(losses[-50:]) / len(losses[-50:])
 
 
-def prime_unused_embeddings(
-    model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, seen: set[int], seed: int
-) -> None:
+def prime_unused_embeddings(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, seen: set[int], seed: int) -> None:
     """Place the tokens that the corpus never shows (tags, chat marks) near the ones that play a like part in it.
 
     LoRA leaves the embeddings as they are, so what a token of noise does could not be learned in a short SFT. The end of the
     working starts near "Answer", which follows a finished solution, the opening of the answer near the colon after it. Noise as
     long as the embedding itself tells them apart for LoRA. With tied embeddings it would also make the base write a tag now and
-    then, so each takes a fifth of what pretraining did to the tokens that were never `seen`: it taught the base not to write them.
+    then, so each takes a fifth of what the tokens have become that were never `seen`: pretraining taught not to write those.
     """
     newline, answer, colon, end = (
         tokenizer(text, add_special_tokens=False).input_ids[-1] for text in ("\n", "Answer", ": ", END_OF_TEXT)

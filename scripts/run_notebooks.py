@@ -24,6 +24,7 @@ from grpo_lab.progress import BAR, TERMINAL, Bars
 from grpo_lab.recipes import get_recipe
 from grpo_lab.records import read_metrics
 
+KEPT = ("tags", "jupyter", "cellView")  # of a cell: that it holds the parameters, or is folded in JupyterLab and in Colab
 NAMES = ("01_SFT_pre-tuning", "02_GRPO_reasoning_tuning", "03_Inference_and_Evaluation")
 
 
@@ -32,7 +33,7 @@ def clean_outputs(notebook: NotebookNode, root: Path) -> NotebookNode:
     notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
     count = 0
     for cell in notebook.cells:
-        cell.metadata = NotebookNode({"tags": cell.metadata.tags} if "parameters" in cell.metadata.get("tags", []) else {})
+        cell.metadata = NotebookNode({key: cell.metadata[key] for key in KEPT if cell.metadata.get(key)})
         if cell.cell_type == "code":
             count += 1
             cell.execution_count = count

@@ -17,6 +17,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -75,6 +76,35 @@ def _percent_axis(axes: Axes, top: float = 1.0) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0 if top >= 0.05 else 1))
 
 
+# --- The road ----------------------------------------------------------------
+
+ROAD = {
+    "base": ("Base model", "continues text"),
+    "sft": ("01 · SFT", "learns the form\nfrom examples"),
+    "grpo": ("02 · GRPO", "learns what pays\nfrom right and wrong"),
+    "evaluation": ("03 · Evaluation", "all three on problems\nthat none has seen"),
+}
+
+
+def roadmap(here: str) -> Figure:
+    """From the base model to the evaluation, in four boxes; that of the stage `here`, a key of ROAD, is filled."""
+    with rc_context(STYLE):
+        figure = _new_figure(1.2)
+        axes = figure.add_subplot()
+        axes.set_axis_off()
+        axes.set_xlim(-0.5, len(ROAD) - 0.5)
+        axes.set_ylim(-1, 1)
+        for place, (stage, (title, text)) in enumerate(ROAD.items()):
+            face, ink = (BLUE, "white") if stage == here else ("white", INK)
+            box = {"boxstyle": "round,pad=0.1,rounding_size=0.1", "facecolor": face, "edgecolor": BLUE}
+            axes.add_patch(FancyBboxPatch((place - 0.32, -0.65), 0.64, 1.3, mutation_aspect=2, **box))
+            axes.text(place, 0.33, title, ha="center", va="center", color=ink, fontweight="bold")
+            axes.text(place, -0.28, text, ha="center", va="center", color=ink, fontsize=7.5)
+            if place:
+                axes.annotate("", (place - 0.43, 0), (place - 0.58, 0), arrowprops={"arrowstyle": "->", "color": INK})
+        return figure
+
+
 # --- Training ----------------------------------------------------------------
 
 NOTEBOOKS = {
@@ -93,16 +123,14 @@ class Metric(NamedTuple):
 
 METRICS = {  # in the order of the panels of `plot_grpo`
     "eval_accuracy": Metric("Held-out accuracy (dev, greedy)", "answered correctly", share=True),
-    "rewards/correctness/mean": Metric("Correctness reward", "mean over completions"),
-    "rewards/exact_format/mean": Metric("Format reward", "mean over completions"),
-    "completions/mean_length": Metric("Completion length", "mean length (tokens)"),
-    "audit/false_claims": Metric("Completions with a false claim", "of those sampled", share=True),
-    "entropy": Metric("Entropy of the policy", "nats per token"),
-    "frac_reward_zero_std": Metric("Groups without a signal", "groups with equal rewards", share=True),
     "reward": Metric("Reward", "mean over completions"),
+    "frac_reward_zero_std": Metric("Groups without a signal", "groups with equal rewards", share=True),
+    "completions/mean_length": Metric("Completion length", "mean length (tokens)"),
+    "audit/false_claims": Metric("Completions with a false sum", "of those sampled", share=True),
+    "entropy": Metric("Entropy of the policy", "nats per token"),
     "loss": Metric("SFT: loss on the training examples", "cross-entropy (nats per token)"),
 }
-GRPO_PANELS = tuple(METRICS)[:7]
+GRPO_PANELS = tuple(METRICS)[:6]
 COMPARED = ("eval_accuracy", "reward", "completions/mean_length", "audit/false_claims")
 Rows = Sequence[Mapping[str, float]]  # what was logged, a dict a step
 
@@ -125,10 +153,11 @@ def _logged(runs: Mapping[str, Rows], names: Sequence[str]) -> list[str]:
     return [name for name in names if any(_series(rows, name).size for rows in runs.values())]
 
 
-def _draw_panels(runs: Mapping[str, Rows], names: Sequence[str], row_height: float) -> Figure:
+def _draw_panels(runs: Mapping[str, Rows], names: Sequence[str], row_height: float, best: float | None = None) -> Figure:
     """A panel a metric over the optimiser steps, two side by side, of an odd number the first across both columns.
 
-    One run is drawn in full; of several each is a line, in the order of the style's cycle.
+    One run is drawn in full; of several each is a line, in the order of the style's cycle. best: the most that a completion can
+    earn, a line in the panel of the reward.
     """
     cells = [*names[: len(names) % 2], *names]  # a name that stands twice in a row spans it
     figure = _new_figure(row_height * len(cells) / 2)
@@ -145,6 +174,11 @@ def _draw_panels(runs: Mapping[str, Rows], names: Sequence[str], row_height: flo
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
         if METRICS[name].share:
             _percent_axis(axes, 1.02)
+        elif name not in ("reward", "loss"):  # which may be below 0
+            axes.set_ylim(bottom=0)
+        if name == "reward" and best is not None:
+            axes.axhline(best, color=INK, linewidth=1, linestyle=":")
+            axes.annotate(f"the most: {best:g}", (0.01, best), (0, -3), ("axes fraction", "data"), "offset points", va="top")
     return figure
 
 
@@ -192,31 +226,35 @@ def plot_sft(run_dir: Path | str) -> Figure:
         return _save(figure, run_dir, "sft")
 
 
-def plot_grpo(run_dir: Path | str) -> Figure:
+def plot_grpo(run_dir: Path | str, best: float | None = None) -> Figure:
     """How GRPO went, in small panels over the optimiser steps: `figures/grpo.png`.
 
-    Held-out accuracy, correctness and format reward, completion length (with the share cut off, if any was), completions with a
-    false claim, and entropy, or, where that was not logged, the share of groups whose rewards were all equal. A metric that was
-    never logged has no panel. Raises FileNotFoundError that names the notebook, ValueError where the file is damaged or holds
-    none of these.
+    Held-out accuracy, reward (with a line at `best`, the most that a completion can earn), groups without a signal, completion
+    length (with the share cut off, if any was), completions with a false claim, and entropy. A metric that was never logged has
+    no panel. Raises FileNotFoundError that names the notebook, ValueError where the file is damaged or holds none of these.
     """
     runs = {"": _metrics_of(run_dir, "grpo_metrics.csv")}
     drawn = _logged(runs, GRPO_PANELS)
-    if "entropy" in drawn and "frac_reward_zero_std" in drawn:
-        drawn.remove("frac_reward_zero_std")
     if not drawn:
         raise ValueError(
             f"{Path(run_dir) / 'grpo_metrics.csv'} holds none of the metrics that are drawn: {', '.join(GRPO_PANELS)}."
         )
     with rc_context(STYLE):
-        return _save(_draw_panels(runs, drawn, row_height=2.6), run_dir, "grpo")
+        return _save(_draw_panels(runs, drawn, 2.6, best), run_dir, "grpo")
 
 
-def live_curves(rows: Rows) -> bytes:
-    """The reward and the held-out accuracy so far, as a PNG, from what was logged while training goes on: one dict a step."""
+def live_curves(rows: Rows, steps: int, rewards: tuple[float, float]) -> bytes:
+    """The reward and the held-out accuracy so far, as a PNG, from what was logged while training goes on: one dict a step.
+
+    steps, rewards: the last step, and the least and the most that a completion can earn: the axes, which stay as they are.
+    """
     with rc_context(STYLE):
         png = BytesIO()
-        _draw_panels({"": rows}, ["reward", "eval_accuracy"], row_height=2.3).savefig(png, dpi=90)
+        figure = _draw_panels({"": rows}, ["reward", "eval_accuracy"], 2.3, rewards[1])
+        for axes in figure.axes:
+            axes.set_xlim(0, steps)
+        figure.axes[0].set_ylim(*rewards)
+        figure.savefig(png, dpi=90)
         return png.getvalue()
 
 

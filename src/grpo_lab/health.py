@@ -15,11 +15,16 @@ FLAT_AFTER = 20  # rollouts without a rise of the reward
 COLLAPSED = 0.1  # of the entropy that training began with
 MUCH = 0.3  # a gain or loss between the first and the last third of a reward's values, as a share of their range
 
+NO_WARNINGS = (
+    "No warnings: loss and gradient are numbers, the form does not gain at accuracy's cost, groups differ, few completions are "
+    "cut off, and entropy and reward move."
+)
+
 Rows = Sequence[Mapping[str, float]]
 
 
 @dataclass(frozen=True)
-class Illness:
+class Finding:
     """What is wrong: a name of one or two words, a sentence of what the metrics show, and one of what to change."""
 
     name: str
@@ -30,15 +35,15 @@ class Illness:
         return f"{self.sign} {self.advice}"
 
 
-def diagnose(rows: Rows) -> list[Illness]:
-    """The illnesses that show in the rows of `grpo_metrics.csv` so far (a dict a logged step, by TRL's names), the gravest first.
+def diagnose(rows: Rows) -> list[Finding]:
+    """The findings that show in the rows of `grpo_metrics.csv` so far (a dict a logged step, by TRL's names), the gravest first.
 
     None for a healthy run or one that has just begun.
     """
     found = []
 
     def add(name: str, sign: str, advice: str) -> None:
-        found.append(Illness(name, sign, advice))
+        found.append(Finding(name, sign, advice))
 
     # 1. The newest loss, gradient or reward is not a number.
     bad = [name for name in ("loss", "grad_norm", "reward") if not all(map(isfinite, _series(rows, name)[-1:]))]

@@ -85,7 +85,7 @@ class Stage:
         self,
         recorder: "Recorder | None" = None,
         probe: Callable[[], dict[str, float]] | None = None,
-        draw: Callable[[Sequence[dict], Sequence[dict]], str] | None = None,
+        draw: Callable[[Sequence[dict], Sequence[dict], int], str] | None = None,
     ) -> list["TrainerCallback"]:
         """The callbacks of a trainer: metrics file and progress bar; in GRPO also `recorder`, `probe` and the live view.
 

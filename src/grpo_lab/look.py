@@ -181,7 +181,7 @@ def show_curves(runs: Sequence[Path]) -> None:
 
     def advice(run: Path) -> Markdown:
         found = diagnose(metrics.get(run.name, ()))
-        return Markdown("\n".join(f"- **{illness}**" for illness in found) or "Nothing in the metrics of GRPO looks ill.")
+        return Markdown("\n".join(f"- **{finding}**" for finding in found) or "Nothing in the metrics of GRPO looks ill.")
 
     _each(runs, advice, figures.plot_sft, figures.plot_grpo)
 

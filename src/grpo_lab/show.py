@@ -1,76 +1,93 @@
-"""What the notebooks display: samples, reward tables and file lists as Markdown or data frames. Takes plain dicts."""
+"""What the notebooks display: samples, groups, rewards and files, as HTML, Markdown or data frames. Takes plain dicts."""
 
-import html
+import re
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from pathlib import Path
 
 import pandas as pd
 
 from grpo_lab import figures
+from grpo_lab.report import label_of
 from grpo_lab.report.marks import marked_html, marked_text
 from grpo_lab.report.tables import markdown_table
 
-
-def _quoted(text: str) -> str:
-    """Model output as it is, in a block where no tag or Markdown in it takes effect."""
-    return f"<pre>{html.escape(text)}</pre>"
-
-
-def _mark(sample: dict) -> str:
-    verdict = "right" if sample["correct_flexible"] else f"wrong, the answer is {sample['gold']}"
-    return verdict + (", cut off" if sample["truncated"] else "")
+# Where GitHub drops colours, the signs and the small type stay.
+GREEN, RED, GREY = "#2da44e", "#cf222e", "#888888"
+TAG = re.compile(r"&lt;/?\w+&gt;")
 
 
-def samples_markdown(samples: Sequence[dict], block: Callable[[str], str] = _quoted) -> str:
-    """Each sample's question, completion (as the HTML that `block` makes of it) and verdict."""
-    return "\n\n".join(f"**{s['question']}**\n\n{block(s['completion'])}\n*{_mark(s)}*" for s in samples) or "*none*"
+def completion_html(text: str) -> str:
+    """A completion with its false sums in bold, what they come to behind them, and its tags small and grey."""
+    return TAG.sub(rf'<small style="color:{GREY}">\g<0></small>', marked_text(text)).replace("\n", "<br>")
 
 
-def audited_markdown(samples: Sequence[dict]) -> str:
-    """Each sample with its false claims marked in the text, each followed by what it really comes to."""
-    return samples_markdown(samples, marked_text)
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells that are HTML already, all of them from the left."""
+    line = "<tr>{}</tr>".format
+    cells = [line("".join(f'<td style="text-align:left;vertical-align:top">{cell}</td>' for cell in row)) for row in rows]
+    names = line("".join(f'<th style="text-align:left">{name}</th>' for name in head))
+    return f"<table><thead>{names}</thead><tbody>{''.join(cells)}</tbody></table>"
 
 
-def before_after_markdown(before: Sequence[dict], after: Sequence[dict]) -> str:
-    """The same problems before and after a stage."""
-    return pairs_markdown(list(zip(before, after, strict=True)))
+def _graded(sample: dict) -> str:
+    """Whether a sample is right, and below that its completion."""
+    colour, verdict = (GREEN, "✓ right") if sample["correct_flexible"] else (RED, f"✗ wrong, it is {escape(sample['gold'])}")
+    cut = ", cut off" if sample["truncated"] else ""
+    return f'<b style="color:{colour}">{verdict}{cut}</b><br>{completion_html(sample["completion"])}'
 
 
-def pairs_markdown(pairs: Sequence[tuple[dict, dict]]) -> str:
-    """Pairs of samples of one problem, the earlier checkpoint first."""
-    told = [
-        f"**{a['question']}**\n\n" + "\n".join(f"{s['checkpoint']}: *{_mark(s)}*\n{_quoted(s['completion'])}" for s in (a, b))
-        for a, b in pairs
-    ]
-    return "\n\n---\n\n".join(told) or "*none*"
+def samples_html(samples: Sequence[dict]) -> str:
+    """Problem and graded completion side by side."""
+    return _table(["problem", "completion"], [[escape(s["question"]), _graded(s)] for s in samples]) if samples else "none"
 
 
-def stops_sentence(samples: Sequence[dict]) -> str:
-    """How many completions ended by themselves: a model that never learned to stop is cut off at the budget each time."""
-    stopped = sum(not sample["truncated"] for sample in samples)
-    return f"{stopped} of {len(samples)} completions ended by themselves."
+def pairs_html(pairs: Sequence[tuple[dict, dict]]) -> str:
+    """Two graded completions of each problem side by side, the earlier checkpoint on the left."""
+    if not pairs:
+        return "none"
+    head = ["problem", *(label_of(sample["checkpoint"]) for sample in pairs[0])]
+    return _table(head, [[escape(was["question"]), _graded(was), _graded(now)] for was, now in pairs])
 
 
-def live_html(metrics: Sequence[dict], rollout: Sequence[dict]) -> str:
-    """What a reader sees while GRPO trains: the curves so far, and two completions of the newest rollout with their rewards.
+def group_html(group: Sequence[dict]) -> str:
+    """A group of completions of one problem, the best paid first: what each reward function paid, reward and advantage.
 
-    The best and the worst paid one of the group whose rewards differ most; of the first group where none do.
+    group: rows with `completion`, `rewards` (by function), `reward` and `advantage`. Equal completions share a line.
     """
-    curves = b64encode(figures.live_curves(metrics)).decode("ascii")
+    times = Counter(row["completion"] for row in group)
+    rows = {row["completion"]: row for row in sorted(group, key=lambda row: -row["reward"])}
+    lines = []
+    for text, row in rows.items():
+        colour = GREEN if row["advantage"] > 0 else RED if row["advantage"] < 0 else GREY
+        paid = ["–" if value is None else f"{value:.2f}" for value in (*row["rewards"].values(), row["reward"])]
+        advantage = f'<b style="color:{colour}">{row["advantage"]:+.2f}</b>'
+        again = f" <b>×{times[text]}</b>" if times[text] > 1 else ""
+        lines.append([completion_html(text) + again, *paid, advantage])
+    return _table(["completion", *group[0]["rewards"], "reward", "advantage"], lines)
+
+
+def live_html(metrics: Sequence[dict], rollout: Sequence[dict], steps: int, rewards: tuple[float, float]) -> str:
+    """What a reader sees while GRPO trains: the curves, and of one group of the newest rollout the best and the worst paid.
+
+    The group is the one in the middle, by its mean reward. steps, rewards: the last step, least and most reward, for the axes.
+    """
+    curves = b64encode(figures.live_curves(metrics, steps, rewards)).decode("ascii")
     picture = f'<img alt="Reward and held-out accuracy so far" src="data:image/png;base64,{curves}">'
     groups: dict[int, list[dict]] = {}
     for row in sorted(rollout, key=lambda row: row["reward"], reverse=True):
         groups.setdefault(row["group"], []).append(row)
     if not groups:
         return picture
-    group = max((groups[n] for n in sorted(groups)), key=lambda rows: rows[0]["reward"] - rows[-1]["reward"])
+    group = sorted(groups.values(), key=lambda rows: sum(row["reward"] for row in rows))[len(groups) // 2]
     shown = "".join(
-        f"<p>reward {row['reward']:g}, gold answer {html.escape(row['gold'])}</p>"
+        f"<p>{place} paid of {len(group)}: reward {row['reward']:.2f} of {rewards[1]:.2f}</p>"
         f'<pre style="white-space:pre-wrap">{marked_html(row["completion"], row["question"])}</pre>'
-        for row in (group[0], group[-1])[: len(group)]
+        for place, row in zip(("best", "worst"), (group[0], group[-1])[: len(group)], strict=False)
     )
-    return f"{picture}<p><b>{html.escape(group[0]['question'])}</b></p>{shown}"
+    return f"{picture}<p><b>{escape(group[0]['question'])}</b> Gold answer: {escape(group[0]['gold'])}</p>{shown}"
 
 
 def reward_table(reward_functions: Sequence[Callable], completions: dict[str, str], answer: str) -> pd.DataFrame:
@@ -80,6 +97,30 @@ def reward_table(reward_functions: Sequence[Callable], completions: dict[str, st
     frame = pd.DataFrame(paid, index=list(completions))
     frame["total"] = frame.sum(axis=1)
     return frame
+
+
+# Why each setting of GRPO is there, for one who sees it for the first time.
+WHY = {
+    "rollouts": "how often new completions are sampled from the model as it has become",
+    "prompts_per_rollout": "problems a rollout: more of them, a steadier gradient",
+    "num_generations": "completions a problem, the group: the larger, the rarer all of them agree",
+    "updates_per_rollout": "sampling is dear, so a rollout is shared out to so many optimiser steps, each completion used once",
+    "learning_rate": "how far one step goes; a LoRA adapter takes ten times what all weights would",
+    "max_completion_length": "tokens after which a completion is cut off, and can no longer be right",
+    "temperature": "1 samples from the model as it is; a group of equal completions would teach nothing",
+    "beta": "weight of the KL penalty, which pulls towards the model before GRPO; at 0 there is none, nor a copy of that model",
+    "epsilon": "where the ratio to the sampling policy is clipped, so that no completion counts too much",
+    "loss_type": "dr_grpo divides by a constant, so that a token counts alike in short and long completions",
+    "scale_rewards": "none leaves the advantage as it is; group divides it by the group's standard deviation",
+    "max_grad_norm": "a longer gradient is shortened to this",
+    "unanswerable": "share of prompts that lack a needed quantity, where saying so is rewarded",
+}
+
+
+def settings_markdown(settings: Mapping[str, object]) -> str:
+    """The settings of the GRPO stage (by name, as in `recipes.Grpo`) that decide what is learned, each with its reason."""
+    rows = [{"setting": f"`{name}`", "value": settings[name], "why": why} for name, why in WHY.items()]
+    return markdown_table(pd.DataFrame(rows), left=True)
 
 
 def saved_files_markdown(run: Path, names: Sequence[str]) -> str:

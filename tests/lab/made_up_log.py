@@ -1,4 +1,4 @@
-"""Metrics of made-up GRPO runs: a healthy one, and one for each illness that the guards look for."""
+"""Metrics of made-up GRPO runs: a healthy one, and one for each finding that the guards look for."""
 
 import random
 from math import nan

@@ -60,10 +60,10 @@ def test_marked_html(text, problem, marked):
 
 # name: (text, marked for GitHub)
 TEXT_MARKS = {
-    "false": ("39 + 47 = 76.", "<pre><b>39 + 47 = 76</b> <i>[is 86]</i>.</pre>"),
-    "chain": ("3 + 4 = 8 = 9", "<pre><b>3 + 4 = 8 = 9</b> <i>[is 7; is 8]</i></pre>"),
-    "tags": ("<script> & \"'", "<pre>&lt;script&gt; &amp; &quot;&#x27;</pre>"),
-    "tags in a claim": ("48/2 = <<48/2=25>>25", "<pre><b>48/2 = &lt;&lt;48/2=25&gt;&gt;25</b> <i>[is 24]</i></pre>"),
+    "false": ("39 + 47 = 76.", "<b>39 + 47 = 76</b> <i>[is 86]</i>."),
+    "chain": ("3 + 4 = 8 = 9", "<b>3 + 4 = 8 = 9</b> <i>[is 7; is 8]</i>"),
+    "tags": ("<script> & \"'", "&lt;script&gt; &amp; &quot;&#x27;"),
+    "tags in a claim": ("48/2 = <<48/2=25>>25", "<b>48/2 = &lt;&lt;48/2=25&gt;&gt;25</b> <i>[is 24]</i>"),
 }
 
 

@@ -57,26 +57,29 @@ def test_plot_sft_draws_the_logged_losses_of_priming_where_that_is_the_only_stag
     assert list(figures.plot_sft(run).axes[0].lines[0].get_ydata()) == list(loss)
 
 
-DEV, CORRECT, FORMAT, LENGTH, ENTROPY = (
+DEV, REWARD, SIGNAL, LENGTH, ENTROPY = (
     "Held-out accuracy (dev, greedy)",
-    "Correctness reward",
-    "Format reward",
+    "Reward",
+    "Groups without a signal",
     "Completion length",
     "Entropy of the policy",
 )
 PANELS = {  # name: (columns left out of the metrics, titles of the panels)
-    "all": ([], [DEV, CORRECT, FORMAT, LENGTH, ENTROPY]),
-    "no entropy": (["entropy"], [DEV, CORRECT, FORMAT, LENGTH, "Groups without a signal"]),
-    "no dev accuracy": (["eval_accuracy"], [CORRECT, FORMAT, LENGTH, ENTROPY]),
-    "no whiskers, nothing cut off": (["eval_low", "completions/clipped_ratio"], [DEV, CORRECT, FORMAT, LENGTH, ENTROPY]),
-    "one left": (list(grpo_metrics().columns.drop(["step", "rewards/correctness/mean"])), [CORRECT]),
+    "all": ([], [DEV, REWARD, SIGNAL, LENGTH, ENTROPY]),
+    "no entropy": (["entropy"], [DEV, REWARD, SIGNAL, LENGTH]),
+    "no dev accuracy": (["eval_accuracy"], [REWARD, SIGNAL, LENGTH, ENTROPY]),
+    "no whiskers, nothing cut off": (["eval_low", "completions/clipped_ratio"], [DEV, REWARD, SIGNAL, LENGTH, ENTROPY]),
+    "one left": (list(grpo_metrics().columns.drop(["step", "reward"])), [REWARD]),
 }
 
 
 @pytest.mark.parametrize(("left_out", "expected"), PANELS.values(), ids=PANELS)
 def test_plot_grpo_draws_what_was_logged(run, left_out, expected):
     grpo_metrics().drop(columns=left_out).to_csv(run / "grpo_metrics.csv", index=False)
-    assert titles(figures.plot_grpo(run)) == expected
+    figure = figures.plot_grpo(run, best=4.5)
+    assert titles(figure) == expected
+    lines = [line for axes in figure.axes for line in axes.lines if set(line.get_ydata()) == {4.5}]
+    assert len(lines) == ("reward" not in left_out), "the most that can be earned"
 
 
 @pytest.mark.parametrize("left_out", [[], ["entropy"], ["completions/mean_length"]])
@@ -86,7 +89,7 @@ def test_no_title_of_a_panel_reaches_into_another_panel(run, left_out):
     figure = figures.plot_grpo(run)
     shown = [text for axes in figure.axes for text in axes.findobj(Text) if text.get_text() in titles(figure)]
     boxes = [text.get_window_extent() for text in shown]
-    assert len(boxes) >= 5 and not [1 for a, b in combinations(boxes, 2) if a.overlaps(b)]
+    assert len(boxes) >= 4 and not [1 for a, b in combinations(boxes, 2) if a.overlaps(b)]
 
 
 BAD_METRICS = {  # name: (function, file, its text, words of the message)
@@ -119,7 +122,7 @@ def test_a_moving_mean_stands_at_the_middle_of_its_window(run):
 @pytest.mark.parametrize("rows", [[{"step": 1.0, "loss": 0.1}], grpo_metrics().assign(reward=2.0).to_dict("records")])
 def test_live_curves_are_drawn_from_rows_and_leave_no_file(rows, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert figures.live_curves(rows).startswith(b"\x89PNG") and not list(tmp_path.iterdir())
+    assert figures.live_curves(rows, 96, (-0.5, 4.5)).startswith(b"\x89PNG") and not list(tmp_path.iterdir())
 
 
 def test_curves_of_several_runs_share_their_panels(tmp_path):

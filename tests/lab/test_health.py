@@ -1,4 +1,4 @@
-"""The guards on made-up logs of each illness, on healthy ones, and on the logs of the reference run."""
+"""The guards on made-up logs of each finding, on healthy ones, and on the logs of the reference run."""
 
 from pathlib import Path
 
@@ -14,9 +14,9 @@ RESULTS = Path(__file__).parents[2] / "results"
 
 @pytest.mark.parametrize("name", ILL)
 @pytest.mark.parametrize("seed", range(5))
-def test_each_illness_is_found_and_no_other(name, seed):
+def test_each_finding_is_found_and_no_other(name, seed):
     found = diagnose(made_up_log(seed=seed, **ILL[name]))
-    assert [illness.name for illness in found] == [name]
+    assert [finding.name for finding in found] == [name]
     assert found[0].sign.endswith((".", "looks.")) and len(found[0].advice) > 20 and str(found[0]).startswith(found[0].sign)
 
 
@@ -31,12 +31,12 @@ def test_hacking_is_found_without_held_out_accuracy_too():
     for row in rows:
         for name in ("eval_accuracy", "eval_low", "eval_high"):
             row.pop(name, None)
-    assert [illness.name for illness in diagnose(rows)] == ["reward hacking"]
+    assert [finding.name for finding in diagnose(rows)] == ["reward hacking"]
 
 
 def test_accuracy_that_rose_and_fell_again_is_a_fall():
     rows = made_up_log(**ILL["reward hacking"] | {"eval_accuracy": lambda t: 0.5 + 0.4 * t if t < 0.8 else 0.4})
-    assert [illness.name for illness in diagnose(rows)] == ["reward hacking"]
+    assert [finding.name for finding in diagnose(rows)] == ["reward hacking"]
 
 
 def test_a_form_that_is_learned_along_with_the_answers_is_healthy():

@@ -151,10 +151,7 @@ def test_a_campaign_goes_on_where_it_was_cut(campaign, tmp_path, monkeypatch):
 
 def test_strata_of_one_run(tmp_path):
     for name, verdicts in (("base", "1000"), ("sft", "1100"), ("grpo", "1111")):
-        rows = [
-            well_formed(n, name, verdict == "1") | {"stratum": f"{2 + n // 2} steps"}
-            for n, verdict in enumerate(verdicts)
-        ]
+        rows = [well_formed(n, name, verdict == "1") | {"stratum": f"{2 + n // 2} steps"} for n, verdict in enumerate(verdicts)]
         records.write_jsonl(tmp_path / "samples" / f"{name}.jsonl", rows)
     lines = report.strata_markdown(tmp_path).splitlines()
     assert lines[2].startswith("| 2 steps | 2 | 50.0% | 100.0% | 100.0% | +50.0 (")

@@ -62,8 +62,7 @@ def test_a_stage_that_trained_nothing_says_so_in_red(tmp_path, monkeypatch, caps
     assert "color:#c00000" in shown[0] and "NOTHING WAS LEARNED" in shown[0] and capsys.readouterr().out == ""
     some = training.Learning("abc", "def", 96, 1, [{"layer": 0, "mlp": 0.5, "self_attn": 0.25}])
     assert str(some) == (
-        "96 updates applied, 1 skipped; the adapter went from fingerprint abc to def, "
-        "0.25 to 0.5 by layer and part (Frobenius norm)"
+        "96 updates applied, 1 skipped; the adapter's weights moved, by 0.25 to 0.5 a layer and part (Frobenius norm)"
     )
     some.save(tmp_path / "grpo_learning.json")
     assert figures.plot_learning(tmp_path, "grpo").axes[0].get_xlabel() == "layer"
@@ -76,18 +75,21 @@ def completion(group: int, reward: float, text: str) -> dict:
     return {"group": group, "reward": reward, "gold": "12", "question": "What are 5 and 7 <b>?", "completion": text}
 
 
-def test_the_completions_that_are_shown_are_those_that_differ_most():
+def test_the_completions_that_are_shown_are_of_the_group_in_the_middle():
     rows = [
         completion(0, 1.0, "a"),
         completion(0, 1.5, "b"),
         completion(1, 3.5, "5 + 7 = 12."),
         completion(1, 0.0, "5 + 7 = 13.<b>"),
+        completion(2, 4.5, "c"),
+        completion(2, 4.5, "d"),
     ]
-    metrics = made_up_log(steps=3)
-    page = show.live_html(metrics, rows)
-    assert "data:image/png;base64," in page and page.index("reward 3.5") < page.index("reward 0,") and ">a<" not in page
+    metrics, axes = made_up_log(steps=3), {"steps": 48, "rewards": (-0.5, 4.5)}
+    page = show.live_html(metrics, rows, **axes)
+    assert page.index("best paid of 2: reward 3.50 of 4.50") < page.index("worst paid of 2: reward 0.00")
+    assert "data:image/png;base64," in page and not {">a<", ">c<"} & set(page.split("pre-wrap"))
     assert 'title="false: it is 12">5 + 7 = 13</mark>.&lt;b&gt;' in page and "5 and 7 &lt;b&gt;?" in page
-    assert "<pre" not in show.live_html(metrics, []) and show.live_html(metrics, rows[:1]).count("<pre") == 1
+    assert "<pre" not in show.live_html(metrics, [], **axes) and show.live_html(metrics, rows[:1], **axes).count("<pre") == 1
 
 
 class Output:
@@ -103,7 +105,7 @@ class Output:
 def train(log, live) -> None:
     """Log the rows one after another, as a trainer does."""
     state = SimpleNamespace(global_step=0, max_steps=int(log[-1]["step"]))
-    live.on_train_begin(None, state, None)
+    live.on_train_begin(SimpleNamespace(logging_steps=4), state, None)
     for n, row in enumerate(log, start=1):
         live.metrics.rows = log[:n]
         state.global_step = int(row["step"])
@@ -113,7 +115,7 @@ def train(log, live) -> None:
 
 def make_live() -> training.Live:
     recorder = SimpleNamespace(latest=[{"completion": "12"}])
-    return training.Live(SimpleNamespace(rows=[]), recorder, lambda rows, latest: f"{len(rows)} rows, {latest[0]}", pause=0.0)
+    return training.Live(SimpleNamespace(rows=[]), recorder, lambda rows, latest, steps: f"{len(rows)} rows, {latest[0]}", 0.0)
 
 
 @pytest.mark.parametrize("name", [None, "cut off"])
@@ -123,13 +125,13 @@ def test_a_notebook_is_redrawn_and_left_clean(name, monkeypatch):
     monkeypatch.setattr(watching, "display", lambda html, display_id: shown.append(Output(html)) or shown[0])
     train(made_up_log(steps=12, **ILL.get(name, {})), make_live())
     pages = shown[0].pages
-    assert len(shown) == 1 and len(pages) == 13 and "Step 4 of 48" in pages[1] and "min left" in pages[1]
+    assert len(shown) == 1 and len(pages) == 13 and "Rollout 1 of 12" in pages[1] and "minute left" in pages[1]
     assert "1 rows, {'completion': '12'}" in pages[1] and "11 rows" in pages[11]
-    last = "Cut off." if name else "Nothing in the metrics looks ill."
-    assert last in pages[-1] and "rows" not in pages[-1] and "min left" not in pages[-1]
+    last = "Cut off." if name else "No warnings: "
+    assert last in pages[-1] and "12 rollouts done" in pages[-1] and "12 rows" in pages[-1], "the last drawing stays"
 
 
-def test_outside_a_notebook_an_illness_is_said_once(capsys):
+def test_outside_a_notebook_a_finding_is_said_once(capsys):
     train(made_up_log(**ILL["cut off"]), make_live())
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 and lines[0].startswith("step ") and "were cut off at the token limit" in lines[0]

@@ -45,7 +45,7 @@ class TestNotebook:
     def test_it_shows_what_the_run_wrote(self, path):
         outputs = [o for cell in code_cells(path) for o in cell["outputs"]]
         assert any("image/png" in o.get("data", {}) for o in outputs), "a curve or a figure"
-        assert any("<pre>" in "".join(o.get("data", {}).get("text/markdown", "")) for o in outputs), "samples of the model"
+        assert any("✗ wrong" in "".join(o.get("data", {}).get("text/html", "")) for o in outputs), "samples of the model"
 
     def test_cells_are_short(self, path):
         lengths = [len("".join(cell["source"]).splitlines()) for cell in code_cells(path)]

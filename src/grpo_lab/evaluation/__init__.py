@@ -5,7 +5,7 @@ The parts: `plan` writes down what will be measured, `generation` loads one mode
 """
 
 from grpo_lab.evaluation.generation import Decoding, TransformersGenerator, checkpoints
-from grpo_lab.evaluation.measuring import accuracy_probe, evaluate, grade, measure, render_prompts
+from grpo_lab.evaluation.measuring import accuracy_probe, evaluate, grade, measure, render_prompts, sample_groups
 from grpo_lab.evaluation.plan import freeze_plan
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "grade",
     "measure",
     "render_prompts",
+    "sample_groups",
 ]

@@ -5,7 +5,7 @@ where it stopped: finished batches stand in a file beside the final one.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from grpo_lab.records import write_jsonl
 from grpo_math.answers import read_completion
 from grpo_math.audit import audit, number_text
 from grpo_math.formats import NEXT_PROBLEM, ReasoningFormat, few_shot_prompt, get_format, plain_prompt, question_prompt
+from grpo_math.rewards.contract import RewardFunction
 from grpo_math.stats import wilson_interval
 
 # A model's prompts without a word about the form; any other style is "chat".
@@ -190,6 +191,24 @@ def measure(
     for name, others in (("twins", twins), ("transfer", transfer)):
         if others:
             part(f"{name}-{checkpoint}", others)
+
+
+def sample_groups(
+    model, tokenizer, rows: Dataset, recipe: Recipe, reward_functions: Sequence[RewardFunction]
+) -> list[list[dict]]:
+    """What a rollout of GRPO begins with: a group of completions for each row, sampled from the model as it is.
+
+    Each is a graded sample (see `evaluate`) with its `rewards` by function and their sum, `reward`.
+    """
+    settings = recipe.grpo
+    decoding = Decoding(settings.max_completion_length, settings.temperature, settings.num_generations)
+    samples = evaluate(model, tokenizer, rows, recipe, "rollout", decoding=decoding)
+    texts, golds = ([sample[key] for sample in samples] for key in ("completion", "gold"))
+    paid = {f.__name__: f(completions=texts, answer=golds) for f in reward_functions}
+    for n, sample in enumerate(samples):
+        sample["rewards"] = {name: values[n] for name, values in paid.items()}
+        sample["reward"] = sum(value for value in sample["rewards"].values() if value is not None)
+    return [samples[n : n + decoding.samples] for n in range(0, len(samples), decoding.samples)]
 
 
 def accuracy_probe(model, tokenizer, rows: Dataset, recipe: Recipe) -> Callable[[], dict[str, float]]:

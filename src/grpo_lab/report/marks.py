@@ -27,17 +27,17 @@ def marked_html(text: str, problem: str = "") -> str:
 
 
 def marked_text(text: str) -> str:
-    """`text` in a <pre>, each false claim in bold with what it comes to behind it: marks that GitHub's sanitiser keeps.
+    """`text` escaped, each false claim in bold with what it comes to behind it: marks that GitHub's sanitiser keeps.
 
     >>> marked_text("39 + 47 = 76.")
-    '<pre><b>39 + 47 = 76</b> <i>[is 86]</i>.</pre>'
+    '<b>39 + 47 = 76</b> <i>[is 86]</i>.'
     """
     pieces, at = [], 0
     for start, end, claims in _spans(text):
         values = "; ".join(f"is {number_text(claim.exact)}" for claim in claims)
         pieces.append(f"{escape(text[at:start])}<b>{escape(text[start:end])}</b> <i>[{values}]</i>")
         at = end
-    return f"<pre>{''.join(pieces)}{escape(text[at:])}</pre>"
+    return "".join(pieces) + escape(text[at:])
 
 
 def _spans(text: str, problem: str = "") -> Iterator[tuple[int, int, list[Claim | Operand]]]:

@@ -11,19 +11,17 @@ from grpo_lab.report.tables import counted, markdown_table, p_text, percent, poi
 from grpo_math.stats import matched_difference, paired_difference
 
 
-def strata_table(run_dir: Path | str, prefix: str = "") -> pd.DataFrame:
+def strata_table(run_dir: Path | str, prefix: str = "", by: str = "stratum") -> pd.DataFrame:
     """One row a stratum, as text to be read: flexible accuracy of each checkpoint, and what each stage changed.
 
-    prefix: "" for the test set, "transfer-" for the problems unlike those of training. A change is in points, with Agresti and
-    Min's 95 % interval and the exact McNemar p, not adjusted for the number of strata.
+    prefix: "" for the test set, "transfer-" for the problems unlike those of training. by: "stratum" or "source". A change is in
+    points, with Agresti and Min's 95 % interval and the exact McNemar p, not adjusted for the number of strata.
     """
     names = checkpoints_of(run_dir)
     samples = {name: samples_of(run_dir, prefix + name) for name in names}
     rows = []
-    for stratum in dict.fromkeys(row["stratum"] for row in samples[names[0]]):
-        verdicts = {
-            name: [row["correct_flexible"] for row in part if row["stratum"] == stratum] for name, part in samples.items()
-        }
+    for stratum in dict.fromkeys(row[by] for row in samples[names[0]]):
+        verdicts = {name: [row["correct_flexible"] for row in part if row[by] == stratum] for name, part in samples.items()}
         row = {"problems": stratum or "all", "number": f"{len(verdicts[names[0]]):,}"}
         row |= {label_of(name): percent(sum(right) / len(right)) for name, right in verdicts.items()}
         for before, after in pairwise(names):

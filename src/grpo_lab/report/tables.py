@@ -43,9 +43,9 @@ def with_interval(summary: dict, name: str) -> str:
     return with_range(summary[name], summary[f"{name}_low"], summary[f"{name}_high"])
 
 
-def markdown_table(frame: pd.DataFrame) -> str:
-    """A GitHub table: the first column to the left, the others (numbers) to the right."""
-    lines = [list(frame.columns), [":--", *["--:"] * (len(frame.columns) - 1)], *frame.to_numpy().tolist()]
+def markdown_table(frame: pd.DataFrame, left: bool = False) -> str:
+    """A GitHub table: the first column to the left, the others to the right, where they are numbers, or all to the `left`."""
+    lines = [list(frame.columns), [":--", *[":--" if left else "--:"] * (len(frame.columns) - 1)], *frame.to_numpy().tolist()]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 

@@ -426,7 +426,6 @@ def teams(story: Story, steps: int) -> None:
 
 
 FAMILIES = {
-    family.__name__: family
-    for family in (collection, packing, harvest, seats, shopping, trip, savings, farm, sharing, reading)
+    family.__name__: family for family in (collection, packing, harvest, seats, shopping, trip, savings, farm, sharing, reading)
 }
 UNSEEN = {family.__name__: family for family in (bakery, teams)}

@@ -39,8 +39,8 @@ class Learning:
                 "are trainable, that the learning rate is above 0, and that some group's completions earn different rewards."
             )
         norms = [norm for layer in self.change for part, norm in layer.items() if part != "layer"]
-        moved = f", {min(norms):.2g} to {max(norms):.2g} by layer and part (Frobenius norm)" if norms else ""
-        return f"{updates}; the adapter went from fingerprint {self.before} to {self.after}{moved}"
+        moved = f", by {min(norms):.2g} to {max(norms):.2g} a layer and part (Frobenius norm)" if norms else ""
+        return f"{updates}; the adapter's weights moved{moved}"
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=2) + "\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 from IPython.display import HTML, display
 from transformers import TrainerCallback
 
-from grpo_lab.health import Illness, diagnose
+from grpo_lab.health import NO_WARNINGS, Finding, diagnose
 from grpo_lab.progress import bar, in_notebook
 from grpo_lab.records import write_csv
 from grpo_lab.runs import StageClock
@@ -97,44 +97,48 @@ class Metrics(TrainerCallback):
 
 
 class Live(TrainerCallback):
-    """Redraws one output at each logged step: time left, what is wrong, and what `draw` makes of metrics and newest rollout.
+    """Redraws one output at each logged rollout: time left, what is wrong, and what `draw` makes of metrics and newest rollout.
 
-    Give it to the trainer after `recorder` and `metrics`. When training ends, what is wrong is said and the rest is taken away
-    (`figures.plot_grpo` draws it better): no widget, nothing that changes, is left in the notebook. Outside a notebook a warning
-    is printed when it first shows.
+    Give it to the trainer after `recorder` and `metrics`. The last drawing stays: no widget, nothing that changes, is left in the
+    notebook. Outside a notebook a warning is printed when it first shows.
 
-    draw: from the metrics' rows and the rollout's rows to HTML. pause: seconds between two drawings, at the least.
+    draw: from the metrics' rows, the rollout's rows and the last step to HTML. pause: seconds between two drawings, at the least.
     """
 
-    def __init__(self, metrics: Metrics, recorder: Recorder, draw: Callable[[list[dict], list[dict]], str], pause: float = 5.0):
+    def __init__(
+        self, metrics: Metrics, recorder: Recorder, draw: Callable[[list[dict], list[dict], int], str], pause: float = 5.0
+    ):
         self.metrics, self.recorder, self.draw, self.pause = metrics, recorder, draw, pause
         self.output, self.drawn, self.said = None, 0.0, set()
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self.started, self.first = time.monotonic(), state.global_step
+        self.started, self.first, self.size = time.monotonic(), state.global_step, args.logging_steps
         if in_notebook():
             self.output = display(HTML("<p>The first completions are being sampled.</p>"), display_id=True)
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        illnesses = diagnose(self.metrics.rows)
+        findings = diagnose(self.metrics.rows)
         if self.output is None:
-            for illness in illnesses:
-                if illness.name not in self.said:
-                    say(f"step {state.global_step}: {illness}")
-                    self.said.add(illness.name)
+            for finding in findings:
+                if finding.name not in self.said:
+                    say(f"step {state.global_step}: {finding}")
+                    self.said.add(finding.name)
         elif time.monotonic() - self.drawn > self.pause and state.global_step < state.max_steps:
             done = state.global_step - self.first
             left = (time.monotonic() - self.started) / max(done, 1) * (state.max_steps - state.global_step)
-            head = f"<p><b>Step {state.global_step:,} of {state.max_steps:,}</b>, about {left / 60:.0f} min left</p>"
-            page = self.draw(self.metrics.rows, self.recorder.latest)
-            self.output.update(HTML(head + "".join(map(_illness_html, illnesses)) + page))
-            self.drawn = time.monotonic()
+            wait = f"about {left / 60:.0f} min left" if left >= 60 else "less than a minute left"
+            self._show(state, f"Rollout {state.global_step // self.size:,} of {state.max_steps // self.size:,}, {wait}", findings)
 
     def on_train_end(self, args, state, control, **kwargs):
         if self.output is not None:
-            found = "".join(map(_illness_html, diagnose(self.metrics.rows)))
-            self.output.update(HTML(found or "<p>Nothing in the metrics looks ill.</p>"))
+            self._show(state, f"{state.global_step // self.size:,} rollouts done", diagnose(self.metrics.rows), NO_WARNINGS)
+
+    def _show(self, state, head: str, findings: list[Finding], if_none: str = "") -> None:
+        warnings = "".join(map(_finding_html, findings)) or if_none
+        page = self.draw(self.metrics.rows, self.recorder.latest, state.max_steps)
+        self.output.update(HTML(f"<p><b>{head}.</b> {warnings}</p>{page}"))
+        self.drawn = time.monotonic()
 
 
-def _illness_html(illness: Illness) -> str:
-    return f'<p style="color:#c00000"><b>{html.escape(illness.name.capitalize())}.</b> {html.escape(str(illness))}</p>'
+def _finding_html(finding: Finding) -> str:
+    return f'<br><span style="color:#c00000"><b>{html.escape(finding.name.capitalize())}.</b> {html.escape(str(finding))}</span>'

@@ -1,0 +1,119 @@
+"""What a run shows, in sentences for the notebooks. Every number, and every word that says up or down, is read off the run."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+
+from grpo_lab.records import checkpoints_of, label_of, samples_of
+from grpo_lab.report.comparisons import Comparison, changed_samples, compare_checkpoints, has_false_claim, is_right
+from grpo_lab.report.tables import counted, percent, points
+from grpo_math.stats import PairedDifference, paired_difference
+
+
+def form_sentence(samples: Sequence[dict]) -> str:
+    """How many completions ended by themselves, stand in the required form, and are right."""
+    formed, right = (sum(row[key] for row in samples) for key in ("formatted", "correct_flexible"))
+    ended = sum(not row["truncated"] for row in samples)
+    told = f"Of {counted(len(samples), 'completion')} {ended} ended without being cut off"
+    return f"{told}, {formed} are in the required form, {right} are right."
+
+
+def group_sentence(group: Sequence[dict], way_of: Callable[[str], str] | None = None) -> str:
+    """What the advantages of a group push up and down: how many, how many of them right, how long, with how many false sums.
+
+    way_of: names the way of working of a completion, where that can be told; the ways are counted then, too.
+    """
+    if not any(row["advantage"] for row in group):
+        what = "right" if all(map(is_right, group)) else "wrong" if not any(map(is_right, group)) else "paid the same"
+        return (
+            f"All {len(group)} are {what} and earn {group[0]['reward']:g}, which is the mean: every advantage is 0, no "
+            "completion becomes more or less likely, and the group teaches nothing."
+        )
+    parts = []
+    for direction, sign in (("up", 1), ("down", -1)):
+        rows = [row for row in group if sign * row["advantage"] > 0]
+        worked = Counter(way_of(row["completion"]).replace("_", " ") for row in rows) if way_of else {}
+        told = ", ".join(f"{count} {way}" for way, count in worked.items())
+        parts.append(
+            f"Pushed **{direction}**: {counted(len(rows), 'completion')}, {sum(map(is_right, rows))} of them right, "
+            f"{sum(map(has_false_claim, rows))} with a false sum, {fmean(row['tokens'] for row in rows):.0f} tokens on average"
+            + (f" ({told})." if told else ".")
+        )
+    return f"The mean reward is {fmean(row['reward'] for row in group):.2f}. " + " ".join(parts)
+
+
+def course_sentences(metrics: Sequence[Mapping[str, float]], best: float) -> str:
+    """How a GRPO stage went, as a list: the first value and the last of what its figure shows. best: the most reward."""
+
+    def ends(name: str) -> tuple[float, float] | None:
+        values = [row[name] for row in metrics if row.get(name) is not None]
+        return (values[0], values[-1]) if values else None
+
+    told = {
+        "eval_accuracy": "Accuracy on the dev problems: {:.1%} before, {:.1%} after.",
+        "reward": f"Mean reward of a rollout: {{:.2f}} at first, {{:.2f}} at last, of {best:g} at most.",
+        "frac_reward_zero_std": "Groups without a signal: {:.0%} of the first rollout, {:.0%} of the last.",
+        "completions/mean_length": "Tokens a completion: {:.0f} at first, {:.0f} at last. No reward function counts them.",
+        "audit/false_claims": "Completions with a false sum: {:.0%} at first, {:.0%} at last. Nor these.",
+    }
+    return "\n".join(f"- {sentence.format(*ends(name))}" for name, sentence in told.items() if ends(name))
+
+
+def changes_sentence(before: Sequence[dict], after: Sequence[dict]) -> str:
+    """What became of the problems between two checkpoints: solved, broken, still wrong, still right, and the difference."""
+    kinds = {kind.replace("_", " "): len(pairs) for kind, pairs in changed_samples(before, after).items()}
+    counts = ", ".join(f"{kind} {n:,}" for kind, n in kinds.items())
+    difference = paired_difference(list(map(is_right, before)), list(map(is_right, after)))
+    return f"Of {counted(len(before), 'problem')}: {counts}. {_difference_text(difference)}."
+
+
+def _difference_text(d: PairedDifference) -> str:
+    told = f"That is {points(d.difference)} points (95 % interval {points(d.low)} to {points(d.high)})"
+    if d.low <= 0 <= d.high:
+        return f"{told}, which may be chance"
+    return told
+
+
+def headline_sentences(run_dir: Path | str) -> str:
+    """One sentence a pair of checkpoints: problems solved and lost, the difference, and whether it may be chance."""
+    return "\n".join(f"- {_headline(c)}." for c in compare_checkpoints(run_dir))
+
+
+def _headline(c: Comparison) -> str:
+    gained, lost = counted(c.difference.gained, "problem"), f"{c.difference.lost:,}"
+    own = " (each in its own prompt)" if "prompt_sha256" in c.differs else ""
+    return (
+        f"**{label_of(c.after)}** solves {gained} that {label_of(c.before)} does not, and loses {lost}{own}. "
+        f"{_difference_text(c.difference)}"
+    )
+
+
+def sampling_sentences(run_dir: Path | str) -> str:
+    """What each stage does to samples at GRPO's temperature (avg@k), and where that is a loss, why it may be."""
+    lines = []
+    for c in compare_checkpoints(run_dir, prefix="sampled-"):
+        d, at_once = c.difference, f"{label_of(c.before)} → {label_of(c.after)}"
+        chance = ", which may be chance" if d.low <= 0 <= d.high else ""
+        line = f"- {at_once}: {points(d.difference)} points by avg@k ({points(d.low)} to {points(d.high)}){chance}."
+        if d.high < 0:
+            line += (
+                f" Greedy decoding takes the likeliest token each time; samples take all that {label_of(c.after)} finds "
+                "possible, its worse ways of working too."
+            )
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def transfer_sentence(run_dir: Path | str) -> str:
+    """To which kinds of problems, unlike those of training, the last stage's gain carries over, and to which not."""
+    before, after = checkpoints_of(run_dir)[-2:]
+    sides = [samples_of(run_dir, f"transfer-{name}") for name in (before, after)]
+    found: dict[str, list[str]] = {"carries over to": [], "is not seen on": [], "turns into a loss on": []}
+    for kind in dict.fromkeys(row["stratum"] for row in sides[0]):
+        verdicts = [[is_right(row) for row in rows if row["stratum"] == kind] for rows in sides]
+        d, reached = paired_difference(*verdicts), fmean(verdicts[1])
+        where = "carries over to" if d.low > 0 else "turns into a loss on" if d.high < 0 else "is not seen on"
+        found[where].append(f"{kind} ({points(d.difference)} points, to {percent(reached)})")
+    told = [f"it {where} {', '.join(kinds)}" for where, kinds in found.items() if kinds]
+    return f"What {label_of(after)} gained on problems like those of training: {'; '.join(told)}."
