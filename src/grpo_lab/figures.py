@@ -18,15 +18,15 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from grpo_lab.records import checkpoints_of, label_of, read_metrics, samples_of
 from grpo_lab.report.comparisons import best_samples, decompose, is_right
 from grpo_lab.report.summary import OUTCOMES, outcomes, summarise
 
+# The paper is transparent, and ink and grid can be read on a light and on a dark page.
 # Okabe and Ito's colours, which stay apart for every common kind of colour blindness.
-BLUE, ORANGE, GREEN, INK = "#0072B2", "#D55E00", "#009E73", "#333333"
+BLUE, ORANGE, GREEN, INK = "#0072B2", "#D55E00", "#009E73", "#6E7781"
 RUN_COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", INK)
 STYLE = {
     "font.size": 9.5,
@@ -42,7 +42,7 @@ STYLE = {
     "axes.grid.axis": "y",
     "axes.axisbelow": True,
     "axes.prop_cycle": cycler(linestyle=["-", "--"]) * cycler(color=RUN_COLOURS),
-    "grid.color": "#E6E6E6",
+    "grid.color": "#8C8C8C40",
     "grid.linewidth": 0.8,
     "text.color": INK,
     "xtick.color": INK,
@@ -51,8 +51,8 @@ STYLE = {
     "ytick.major.size": 0,
     "legend.frameon": False,
     "legend.fontsize": 8.5,
-    "figure.facecolor": "white",
-    "axes.facecolor": "white",
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
 }
 WIDTH_INCHES, DPI = 7.0, 130
 
@@ -95,7 +95,7 @@ def roadmap(here: str) -> Figure:
         axes.set_xlim(-0.5, len(ROAD) - 0.5)
         axes.set_ylim(-1, 1)
         for place, (stage, (title, text)) in enumerate(ROAD.items()):
-            face, ink = (BLUE, "white") if stage == here else ("white", INK)
+            face, ink = (BLUE, "white") if stage == here else ("none", INK)
             box = {"boxstyle": "round,pad=0.1,rounding_size=0.1", "facecolor": face, "edgecolor": BLUE}
             axes.add_patch(FancyBboxPatch((place - 0.32, -0.65), 0.64, 1.3, mutation_aspect=2, **box))
             axes.text(place, 0.33, title, ha="center", va="center", color=ink, fontweight="bold")
@@ -174,11 +174,14 @@ def _draw_panels(runs: Mapping[str, Rows], names: Sequence[str], row_height: flo
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
         if METRICS[name].share:
             _percent_axis(axes, 1.02)
-        elif name not in ("reward", "loss"):  # which may be below 0
-            axes.set_ylim(bottom=0)
+        else:
+            axes.set_ylim(bottom=min(0, *(_series(rows, name).min() for rows in runs.values() if _series(rows, name).size)))
         if name == "reward" and best is not None:
             axes.axhline(best, color=INK, linewidth=1, linestyle=":")
             axes.annotate(f"the most: {best:g}", (0.01, best), (0, -3), ("axes fraction", "data"), "offset points", va="top")
+    named = {label: line for axes in figure.axes for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    if named:
+        figure.legend(named.values(), named, loc="outside lower center")
     return figure
 
 
@@ -197,7 +200,6 @@ def _draw_metric(axes: Axes, rows: Rows, name: str) -> None:
         axes.plot(values, color=BLUE, alpha=0.28, linewidth=0.9)
         smooth = values.rolling(window, center=True).mean().dropna()
         axes.plot(smooth, color=BLUE, linewidth=2, label=f"mean of {window} logged steps")
-        axes.legend(loc="best")
     clipped = _series(rows, "completions/clipped_ratio")
     if name == "completions/mean_length" and clipped.any():  # the share that was cut off, on a second axis
         share = axes.twinx()
@@ -222,7 +224,6 @@ def plot_sft(run_dir: Path | str) -> Figure:
         raise ValueError(f"{Path(run_dir) / name} has no value in a column 'loss', so there is no curve to draw.")
     with rc_context(STYLE):
         figure = _draw_panels({"": rows}, ["loss"], row_height=3.3)
-        figure.axes[0].set_ylim(bottom=min(0, losses.min()))
         return _save(figure, run_dir, "sft")
 
 
@@ -351,7 +352,9 @@ def plot_outcomes(run_dir: Path | str) -> Figure:
             colour = OUTCOME_COLOURS[outcome]
             bar = {"color": colour, "edgecolor": "white", "linewidth": 0.6, "label": outcome}
             segments = axes.barh(shares.columns, share, left=ends.loc[outcome] - share, height=0.66, **bar)
-            text_colour = INK if np.dot(to_rgb(colour), (0.299, 0.587, 0.114)) > 0.5 else "white"  # by the colour's lightness
+            text_colour = (
+                "#333333" if np.dot(to_rgb(colour), (0.299, 0.587, 0.114)) > 0.5 else "white"
+            )  # by the colour's lightness
             texts = [f"{100 * part:.1f}" if part >= LEAST_NAMED else "" for part in share]
             axes.bar_label(segments, texts, label_type="center", fontsize=8.5, color=text_colour)
         axes.tick_params(axis="y", labelsize=10.5)
@@ -395,25 +398,28 @@ def plot_gain(run_dir: Path | str) -> Figure:
         bars.append(_Bar(label_of(name), 0.0, accuracy, f"{100 * accuracy:.1f}%", True))
         before = rows
 
-    # A bar's number stands above it, below where it falls; a thin line leads from the end of each bar to the next.
+    # A bar's number stands at its right; a thin line leads from the end of each bar to the next.
     places, top = np.arange(len(bars)), max(max(bar.start, bar.end) for bar in bars)
     starts, ends = np.array([(bar.start, bar.end) for bar in bars]).T
     colours = [BLUE if bar.is_checkpoint else GREEN if bar.end > bar.start else ORANGE for bar in bars]
-    font_size = 9.5 if len(bars) < 10 else 8.5
     with rc_context(STYLE):
-        figure = _new_figure(4.1)
+        figure = _new_figure(0.9 + 0.28 * len(bars))
         axes = figure.add_subplot()
-        _percent_axis(axes, min(1.1, 1.12 * top) if top else 1.0)
         edges = {"edgecolor": colours, "linewidth": 1.2}  # which show a thin bar
-        drawn = axes.bar(places, ends - starts, bottom=starts, width=0.72, color=colours, **edges)
-        axes.hlines(ends[:-1], places[:-1] + 0.36, places[:-1] + 0.64, color="#8C8C8C", linewidth=0.8)
-        halo = [withStroke(linewidth=2.5, foreground="white")]  # so that no grid line runs through a number
-        texts = axes.bar_label(drawn, [bar.text for bar in bars], padding=3, fontweight="bold", path_effects=halo)
-        axes.set_xticks(places, [bar.label for bar in bars], rotation=35, ha="right", rotation_mode="anchor")
-        for bar, text, tick, colour in zip(bars, texts, axes.get_xticklabels(), colours, strict=True):
-            text.set(color=colour, fontsize=font_size if bar.is_checkpoint else font_size - 0.7)
+        axes.barh(places, ends - starts, left=starts, height=0.72, color=colours, **edges)
+        axes.vlines(ends[:-1], places[:-1] + 0.36, places[:-1] + 0.64, color="#8C8C8C", linewidth=0.8)
+        axes.set_yticks(places, [bar.label for bar in bars])
+        for bar, place, tick, colour in zip(bars, places, axes.get_yticklabels(), colours, strict=True):
+            end = max(bar.start, bar.end)
+            axes.annotate(
+                bar.text, (end, place), (4, 0), textcoords="offset points", va="center", color=colour, fontweight="bold"
+            )
             tick.set_fontweight("bold" if bar.is_checkpoint else "normal")
-        axes.set_xlim(-0.6, len(bars) - 0.4)
-        axes.set_ylabel("problems answered correctly")
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        axes.grid(axis="x")
+        axes.set_xlim(0, min(1.1, 1.15 * top) if top else 1.0)
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.set_xlabel("problems answered correctly")
         axes.set_title("Where the gain comes from, in points of accuracy")
         return _save(figure, run_dir, "gain")

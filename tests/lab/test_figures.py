@@ -162,9 +162,9 @@ def test_plot_outcomes_draws_every_share_that_is_not_0(run):
 
 def bars_of(axes: Axes) -> list[tuple[str, float, float]]:
     """(label, start, end) of the bars of a waterfall; the end of one that falls is below its start."""
-    labels = [label.get_text() for label in axes.get_xticklabels()]
+    labels = [label.get_text() for label in axes.get_yticklabels()]
     patches = axes.containers[0].patches
-    return [(name, bar.get_y(), bar.get_y() + bar.get_height()) for name, bar in zip(labels, patches, strict=True)]
+    return [(name, bar.get_x(), bar.get_x() + bar.get_width()) for name, bar in zip(labels, patches, strict=True)]
 
 
 def test_plot_gain_leads_from_the_base_to_the_last_checkpoint(run):
@@ -178,7 +178,7 @@ def test_plot_gain_leads_from_the_base_to_the_last_checkpoint(run):
             assert start == 0
         else:
             assert start == pytest.approx(end), f"{name} does not begin where {before} ends"
-    assert axes.get_ylim()[0] == 0
+    assert axes.get_xlim()[0] == 0
 
 
 def test_plot_gain_writes_the_points_of_the_table_and_leaves_out_what_is_0(run):
