@@ -175,7 +175,7 @@ def _draw_panels(runs: Mapping[str, Rows], names: Sequence[str], row_height: flo
         if METRICS[name].share:
             _percent_axis(axes, 1.02)
         else:
-            axes.set_ylim(bottom=min(0, *(_series(rows, name).min() for rows in runs.values() if _series(rows, name).size)))
+            axes.set_ylim(bottom=min([0, *(value for rows in runs.values() for value in _series(rows, name))]))
         if name == "reward" and best is not None:
             axes.axhline(best, color=INK, linewidth=1, linestyle=":")
             axes.annotate(f"the most: {best:g}", (0.01, best), (0, -3), ("axes fraction", "data"), "offset points", va="top")
@@ -352,9 +352,7 @@ def plot_outcomes(run_dir: Path | str) -> Figure:
             colour = OUTCOME_COLOURS[outcome]
             bar = {"color": colour, "edgecolor": "white", "linewidth": 0.6, "label": outcome}
             segments = axes.barh(shares.columns, share, left=ends.loc[outcome] - share, height=0.66, **bar)
-            text_colour = (
-                "#333333" if np.dot(to_rgb(colour), (0.299, 0.587, 0.114)) > 0.5 else "white"
-            )  # by the colour's lightness
+            text_colour = "#333333" if np.dot(to_rgb(colour), (0.299, 0.587, 0.114)) > 0.5 else "white"  # by its lightness
             texts = [f"{100 * part:.1f}" if part >= LEAST_NAMED else "" for part in share]
             axes.bar_label(segments, texts, label_type="center", fontsize=8.5, color=text_colour)
         axes.tick_params(axis="y", labelsize=10.5)
