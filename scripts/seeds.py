@@ -12,7 +12,7 @@ recipe stops the campaign, so it may be cut at any point and goes on.
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 from pages import write_blocks
@@ -33,10 +33,19 @@ CONTROLS = {"told": TOLD, "longer": LONGER}
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """16 hexadecimal digits that change with any setting of the recipe or of its controls."""
+    """16 hexadecimal digits that change with any setting of the recipe or of its controls that is not its default.
+
+    So a setting that is new, and off by default, leaves the seeds valid that were measured before it was there.
+    """
     from grpo_lab.evaluation.plan import short_hash
 
-    return short_hash(json.dumps([asdict(recipe), *map(asdict, CONTROLS.values())], sort_keys=True).encode())
+    def settings(record) -> dict:
+        values = {
+            field.name: getattr(record, field.name) for field in fields(record) if getattr(record, field.name) != field.default
+        }
+        return {name: settings(value) if is_dataclass(value) else value for name, value in values.items()}
+
+    return short_hash(json.dumps([*map(settings, (recipe, *CONTROLS.values()))], sort_keys=True, default=settings).encode())
 
 
 def open_seed(path: Path, seed: int, base: Path) -> dict:

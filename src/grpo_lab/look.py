@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 import grpo_lab
 from grpo_lab import figures
-from grpo_lab.health import diagnose
+from grpo_lab.health import NO_WARNINGS, diagnose
 from grpo_lab.records import CHECKPOINTS, has_part, label_of, read_completions, read_metrics
 from grpo_lab.report.comparisons import best_samples, changed_samples, is_right
 from grpo_lab.report.marks import marked_html
@@ -174,14 +174,14 @@ def settings_that_differ(runs: Sequence[Path]) -> pd.DataFrame:
 
 
 def show_curves(runs: Sequence[Path]) -> None:
-    """GRPO's curves of all runs in the same panels, where there are several; then those of each, with what looks ill."""
+    """GRPO's curves of all runs in the same panels, where there are several; then those of each, with warnings."""
     metrics = {run.name: rows for run in runs if (rows := _made(run, lambda run: read_metrics(run / "grpo_metrics.csv")))}
     if len(metrics) > 1:
         _display(figures.compare_curves(metrics))
 
     def advice(run: Path) -> Markdown:
         found = diagnose(metrics.get(run.name, ()))
-        return Markdown("\n".join(f"- **{finding}**" for finding in found) or "Nothing in the metrics of GRPO looks ill.")
+        return Markdown("\n".join(f"- **{finding}**" for finding in found) or NO_WARNINGS)
 
     _each(runs, advice, figures.plot_sft, figures.plot_grpo)
 

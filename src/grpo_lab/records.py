@@ -168,8 +168,3 @@ def read_completions(run_dir: Path | str) -> list[dict]:
         except (ArrowException, OSError) as error:
             warnings.warn(f"{path} is damaged ({type(error).__name__}), so its completions are left out", stacklevel=2)
     return sorted(rows, key=lambda row: row["step"])
-
-
-def reward_parts(row: dict) -> dict[str, float | None]:
-    """What each reward function paid for a completion of `read_completions`; None where its gold answer cannot be graded."""
-    return {name: value for name, value in row.items() if name not in COMPLETION_COLUMNS}
