@@ -46,7 +46,7 @@ KEPT = (
 # does not always have, so its other requirements are not looked at.
 WATCHED = ("torch", "transformers", "trl", "datasets", "peft", "accelerate", "bitsandbytes", "huggingface-hub", "numpy")
 
-OLDEST_CAPABILITY = (7, 0)
+OLDEST_CAPABILITY = (7, 5)  # a T4's; torch's wheels for CUDA 13 hold nothing for older cards
 QUERY = ("nvidia-smi", "--query-gpu=name,memory.total,compute_cap", "--format=csv,noheader,nounits")
 GPU_ADVICE = {
     "colab": "choose Runtime > Change runtime type > T4 GPU",
@@ -102,7 +102,9 @@ def detect_device() -> Device:
             for line in answer.stdout.strip().splitlines():
                 name, mebibytes, capability = (part.strip() for part in line.rsplit(",", 2))
                 major, minor = capability.split(".")
-                cards.append(Device("cuda", name, int(mebibytes) / 1024, (int(major), int(minor))))
+                # A card that shares the machine's memory (DGX Spark, Jetson) says "[N/A]" or "Not Supported".
+                memory = int(mebibytes) / 1024 if mebibytes.isdecimal() else memory_gb()
+                cards.append(Device("cuda", name, memory, (int(major), int(minor))))
         except (OSError, subprocess.TimeoutExpired, ValueError) as error:
             print(f"nvidia-smi is here but names no card that can be used, so this counts as a machine without a GPU ({error}).")
             cards = []
@@ -119,7 +121,9 @@ def detect_device() -> Device:
 
 def memory_gb() -> float:
     """GiB of this machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    import psutil  # which accelerate brings, and Colab and Kaggle have
+
+    return psutil.virtual_memory().total / GIB
 
 
 def use_one_card(device: Device) -> Device:
@@ -305,6 +309,24 @@ def preflight(needs: Needs, device: Device, folder: Path) -> None:
     _check_unsloth()
     if needs.model:
         _check_model(needs.model)
+
+
+def check_torch(device: Device) -> None:
+    """RuntimeError where there is a card and torch, which is imported here, cannot use it."""
+    import torch
+
+    if device.kind != "cuda" or torch.cuda.is_available():
+        return
+    build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "a build for the CPU alone"
+    driver = subprocess.run(
+        (QUERY[0], "--query-gpu=driver_version", "--format=csv,noheader"), capture_output=True, text=True, check=False
+    )
+    version = driver.stdout.partition("\n")[0] or "that is there"
+    raise RuntimeError(
+        f"nvidia-smi shows a card ({device}) and torch {torch.__version__}, {build}, cannot use it with the driver "
+        f"{version}: install a torch that fits the driver (https://pytorch.org/get-started/locally), "
+        "or set CUDA_VISIBLE_DEVICES to -1 to go on without the card."
+    )
 
 
 def existing_parent(place: Path) -> Path:

@@ -124,20 +124,23 @@ def start(
     unanswerable: float = 0.0,
     use_vllm: bool = False,
     model: str = "",
+    hardware: str = "",
 ) -> Lab:
     """Resolve a recipe on this machine, check that it can run, and open its run folder; prints what was found in three lines.
 
-    On Colab and Kaggle what is missing is installed first. The arguments are the notebooks' parameters. Raises ValueError for one
-    that is wrong, RuntimeError with what to do for a machine that cannot run the recipe, PermissionError for a folder.
+    A trial has a folder of its own, `<run>-trial`. On Colab and Kaggle what is missing is installed first. The arguments are
+    the notebooks' parameters. Raises ValueError for one that is wrong, RuntimeError with what to do for a machine that cannot
+    run the recipe, PermissionError for a folder.
     """
     # A notebook shows in red what others warn of and how they get on: two warnings by name, of what is not used, and bars below.
     warnings.filterwarnings("ignore", message="IProgress not found")
     logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(lambda record: "gemm_4bit_forward" not in record.msg)
     device = host.set_up()
     root = runs.project_root()
-    resolved = recipes.for_device(recipes.with_model(recipes.get_recipe(recipe, trial), model), device)
-    resolved = recipes.with_unanswerable(resolved, unanswerable)
-    folder = runs.open_run(run, root)
+    resolved = recipes.with_unanswerable(recipes.with_model(recipes.get_recipe(recipe, trial), model), unanswerable)
+    resolved = recipes.for_device(resolved, device, hardware)
+    recipes.check_batches(resolved)
+    folder = runs.open_run(f"{run}-trial" if trial else run, root)
     os.environ.setdefault("TRACKIO_DIR", str(folder / "trackio"))  # which Trackio reads once, when TRL imports it
     host.preflight(resolved.needs, device, folder)
     if use_vllm:
@@ -147,6 +150,8 @@ def start(
     from transformers.utils.logging import set_tqdm_hook
 
     from grpo_lab import models  # imports torch and Transformers, after Unsloth
+
+    host.check_torch(device)
 
     disable_progress_bars()
     set_tqdm_hook(lambda bar, given, named: bar(*given, **named | {"disable": True}))  # downloads keep theirs

@@ -95,7 +95,9 @@ def prepare_tokenizer(tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> Pre
 
 
 def add_adapter(model: PreTrainedModel, lora: Lora, backend: str, seed: int) -> PreTrainedModel:
-    """A fresh trainable LoRA adapter on the model."""
+    """A fresh trainable LoRA adapter on the model. ValueError where it has one already: it would be trained, and never loaded."""
+    if hasattr(model, "peft_config"):
+        raise ValueError("The model has an adapter already: load the base again (run the cell that loads it), then add one.")
     lora_settings = {
         "r": lora.rank,
         "lora_alpha": lora.alpha,
@@ -118,6 +120,9 @@ def add_adapter(model: PreTrainedModel, lora: Lora, backend: str, seed: int) -> 
 
 def check_tokenizer(tokenizer: PreTrainedTokenizerBase, adapter: Path) -> None:
     """ValueError where the adapter was trained with another chat template, end of turn or padding than it is now asked with."""
+    if not (adapter / "tokenizer_config.json").is_file():
+        print(f"{adapter.parent.name}/{adapter.name} has no tokenizer files, so it is asked with the recipe's tokenizer.")
+        return
     trained = AutoTokenizer.from_pretrained(str(adapter))
     names = ("chat_template", "eos_token", "pad_token")
     different = [name for name in names if getattr(trained, name) != getattr(tokenizer, name)]
@@ -129,10 +134,23 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, adapter: Path) -> None:
 
 
 def load_adapter(model: PreTrainedModel, adapter: Path, trainable: bool) -> PreTrainedModel:
-    """The base model with an adapter that an earlier stage saved, to train on or to measure."""
-    from peft import PeftModel
+    """The base model with an adapter that an earlier stage saved, to train on or to measure.
 
-    return PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
+    ValueError where the adapter lacks weights, or holds some that fit nothing: PEFT would leave those as they are, at zero.
+    """
+    from peft import PeftModel, get_peft_model_state_dict, load_peft_weights
+
+    if hasattr(model, "peft_config"):
+        raise ValueError("The model has an adapter already: load the base again (run the cell that loads it) before another.")
+    loaded = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
+    expected, found = get_peft_model_state_dict(loaded), load_peft_weights(str(adapter), device="cpu")
+    wrong = [name for name in {**expected, **found} if name not in expected or name not in found]
+    if wrong:
+        raise ValueError(
+            f"{adapter} does not fit the model: {len(wrong)} of {len(expected)} weights are missing or fit nothing, such as "
+            f"{wrong[0]}. It is of another base, or only half of it was written: train the stage again, or set MODEL to its base."
+        )
+    return loaded
 
 
 def save_adapter(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, adapter: Path) -> None:

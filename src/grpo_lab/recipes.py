@@ -363,30 +363,68 @@ def with_model(recipe: Recipe, model: str) -> Recipe:
     return replace(recipe, base_model=model, needs=needs) if model else recipe
 
 
-def for_device(recipe: Recipe, device: Device) -> Recipe:
-    """The recipe as it fits the device, which is printed with its reason. Unchanged where the recipe has no variants.
+def for_device(recipe: Recipe, device: Device, hardware: str = "") -> Recipe:
+    """The recipe as it fits the device, or the `hardware` that is named instead, the beginning of a variant's name.
 
-    A device that is too small keeps the smallest variant: `host.preflight` refuses it in a sentence.
+    A variant fills only what is as RECIPES has it: what somebody set stays. Prints the variant, its reason and each change as
+    `old → new`. Unchanged without a variant for this kind of device, which `host.preflight` refuses in a sentence; one that is
+    too small keeps the smallest. ValueError for unknown hardware.
     """
-    if not recipe.variants:
+    # 1. The variant.
+    named = [v for v in recipe.variants if hardware and v.hardware.lower().startswith(hardware.lower())]
+    of_kind = [v for v in recipe.variants if v.kind == device.kind]
+    if hardware and not named:
+        known = "; ".join(v.hardware for v in recipe.variants) or "none, so leave it empty"
+        raise ValueError(f"HARDWARE = {hardware!r} is no variant of {recipe.name}. There are: {known}.")
+    if not named and not of_kind:
         return recipe
-    same_kind = [v for v in recipe.variants if v.kind == device.kind] or recipe.variants[-1:]
-    variant = next((v for v in same_kind if v.memory_gb <= device.memory_gb), same_kind[-1])
-    print(f"{recipe.name} for {variant.hardware}, because the device is {device}.")
-    lora, grpo, evaluation = recipe.lora, recipe.grpo, recipe.evaluation
-    budget = evaluation.max_completion_length * variant.max_completion_length // grpo.max_completion_length
-    return replace(
-        recipe,
-        hardware=variant.hardware,
-        max_length=variant.max_length,
-        load_in_4bit=variant.load_in_4bit,
-        lora=replace(lora, rank=variant.lora_rank, alpha=lora.alpha * variant.lora_rank // lora.rank),
-        priming=recipe.priming and replace(recipe.priming, micro_batch=variant.sft_micro_batch),
-        sft=recipe.sft and replace(recipe.sft, micro_batch=variant.sft_micro_batch),
-        grpo=replace(grpo, micro_batch=variant.grpo_micro_batch, max_completion_length=variant.max_completion_length),
-        evaluation=replace(evaluation, batch_size=variant.eval_batch_size, max_completion_length=budget),
-        needs=replace(recipe.needs, gpu_memory_gb=variant.memory_gb),
-    )
+    variant = next((v for v in named or of_kind if named or v.memory_gb <= device.memory_gb), of_kind[-1] if of_kind else None)
+
+    # 2. What it fills.
+    record = RECIPES.get(recipe.name, recipe)
+    share = variant.max_completion_length / record.grpo.max_completion_length
+    wanted = {
+        "max_length": variant.max_length,
+        "load_in_4bit": variant.load_in_4bit,
+        "lora.rank": variant.lora_rank,
+        "lora.alpha": record.lora.alpha * variant.lora_rank // record.lora.rank,
+        "priming.micro_batch": variant.sft_micro_batch,
+        "sft.micro_batch": variant.sft_micro_batch,
+        "grpo.micro_batch": variant.grpo_micro_batch,
+        "grpo.max_completion_length": variant.max_completion_length,
+        "evaluation.batch_size": variant.eval_batch_size,
+        "evaluation.max_completion_length": int(share * record.evaluation.max_completion_length),
+    }
+    fitted = replace(recipe, hardware=variant.hardware, needs=replace(recipe.needs, gpu_memory_gb=variant.memory_gb))
+    changes = []
+    for name, new in wanted.items():
+        part, _, key = name.rpartition(".")
+        of_recipe, of_record = (getattr(r, part) if part else r for r in (fitted, record))
+        if of_recipe is None or of_record is None or getattr(of_recipe, key) != getattr(of_record, key):
+            continue  # no such stage, or set by somebody
+        if getattr(of_recipe, key) != new:
+            changes.append(f"{name} {getattr(of_recipe, key)} → {new}")
+            changed = replace(of_recipe, **{key: new})
+            fitted = replace(fitted, **{part: changed}) if part else changed
+    reason = "as HARDWARE says" if named else f"because the device is {device}"
+    print(f"{recipe.name} for {variant.hardware}, {reason}{': ' if changes else ''}{', '.join(changes)}.")
+    return fitted
+
+
+def check_batches(recipe: Recipe) -> None:
+    """ValueError, in the recipe's words, for batches that cannot be shared out evenly: before a model is loaded."""
+    grpo = recipe.grpo
+    completions = grpo.prompts_per_rollout * grpo.num_generations
+    rollout = f"prompts_per_rollout × num_generations = {completions} completions"
+    shares = [(f"{rollout} by updates_per_rollout", completions, grpo.updates_per_rollout)]
+    update = completions // grpo.updates_per_rollout
+    shares.append((f"{rollout} in {grpo.updates_per_rollout} updates, {update} each, by micro_batch", update, grpo.micro_batch))
+    for name, stage in (("priming", recipe.priming), ("sft", recipe.sft)):
+        if stage:
+            shares.append((f"batch_size = {stage.batch_size} of {name} by micro_batch", stage.batch_size, stage.micro_batch))
+    for what, size, parts in shares:
+        if parts and size % parts:
+            raise ValueError(f"The recipe {recipe.name} cannot divide {what} = {parts}: change one of them.")
 
 
 def shortened(recipe: Recipe) -> Recipe:

@@ -11,7 +11,6 @@ import json
 import os
 import platform
 import re
-import resource
 import subprocess
 import sys
 import time
@@ -19,6 +18,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from grpo_lab.records import write_csv
+
+try:
+    import resource
+except ModuleNotFoundError:  # Windows, where peak memory is not told
+    resource = None
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "datasets", "unsloth", "unsloth_zoo", "wandb")
 BACKENDS = ("auto", "unsloth", "peft")
@@ -96,20 +100,46 @@ def is_continued(run: Path, stage: str) -> bool:
     return latest_checkpoint(run / stage) is not None
 
 
+# What may change while a stage is under way, and of which other stages one does not depend.
+FREE = re.compile(
+    r"recipe\.(evaluation|needs|variants|hardware)\b|.*\.(micro_batch|save_every|eval_every|eval_problems)$|recipe\.grpo\.rollouts$"
+)
+OTHERS = {"priming": ("sft", "grpo"), "sft": ("grpo",), "grpo": ("priming", "sft")}
+
+
+def _binding(settings: dict, stage: str, name: str = "") -> dict[str, object]:
+    """The settings that a stage is bound to, by dotted names."""
+    if name and not isinstance(settings, dict):
+        return {name: settings}
+    found: dict[str, object] = {}
+    for key, value in settings.items():
+        dotted = f"{name}.{key}" if name else key
+        if not FREE.match(dotted) and dotted not in [f"recipe.{other}" for other in OTHERS.get(stage, ())]:
+            found |= _binding(value, stage, dotted)
+    return found
+
+
 def save_config(run: Path, stage: str, settings: dict) -> Path:
     """Write `<stage>_config.json`: the settings with what they ran on. Refuses a folder that holds other settings.
 
-    A stage may only be continued under the settings that it began with: ValueError names the first that differ.
+    A stage may only be continued under the settings that it began with, as far as they alter what is learned: ValueError
+    names the first that differ, old and new. How much fits on the device at once, how often is saved and measured, and the
+    number of rollouts may change.
     """
     path = run / f"{stage}_config.json"
     settings = json.loads(json.dumps(settings, default=vars))
     if path.is_file() and latest_checkpoint(run / stage):
-        before = json.loads(path.read_text())["settings"]
-        changed = [key for key in settings if key in before and before[key] != settings[key]]
+        saved = json.loads(path.read_text())["settings"]
+        before, now = _binding(saved, stage), _binding(settings, stage)
+        changed = [
+            f"{name} ({before[name]!r} then, {now[name]!r} now)" for name in now if before.get(name, now[name]) != now[name]
+        ]
         if changed:
+            began, here = (kept.get("recipe", {}).get("hardware") for kept in (saved, settings))
+            hint = f" HARDWARE = {began!r} takes the settings of the card that it began on." if began != here else ""
             raise ValueError(
                 f"Run {run.name!r} holds a {stage.upper()} stage with another {', '.join(changed[:3])}: choose another "
-                f"RUN, or delete {path.parent.name}/{stage}, in its mirror too if it has one, to start it afresh."
+                f"RUN, or delete {path.parent.name}/{stage}, in its mirror too if it has one, to start it afresh.{hint}"
             )
     path.write_text(json.dumps({"settings": settings, "environment": describe_environment()}, indent=2) + "\n")
     return path
@@ -147,8 +177,17 @@ def describe_environment() -> dict[str, str]:
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         **found,
-        "commit": subprocess.getoutput("git rev-parse --short HEAD 2>/dev/null") or "unknown",  # a downloaded copy has none
+        "commit": _commit(),
     }
+
+
+def _commit() -> str:
+    """The commit of the working directory; "unknown" in a downloaded copy, or where there is no git."""
+    try:
+        found = subprocess.run(("git", "rev-parse", "--short", "HEAD"), capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "unknown"
+    return found.stdout.strip() or "unknown"
 
 
 class StageClock:
@@ -165,7 +204,8 @@ class StageClock:
 
     def save(self) -> None:
         """Write the row as it is now, beside the file and then in its place."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
+        unit = 1024**2 if sys.platform == "darwin" else 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit if resource else 0
         row = {
             "stage": self.stage,
             "wall_s": round(float(self.before.get("wall_s", 0)) + time.perf_counter() - self.wall, 1),

@@ -103,6 +103,21 @@ def test_cards(tmp_path, monkeypatch, say, output, visible, device):
     assert host.detect_device() == device
 
 
+@pytest.mark.parametrize("output", ["NVIDIA GB10, [N/A], 12.1", "Orin (nvgpu), Not Supported, 8.7"])
+def test_a_card_that_shares_the_machines_memory(tmp_path, monkeypatch, say, output):
+    fake_smi(tmp_path, monkeypatch, output)
+    say()
+    device = host.detect_device()
+    assert device.kind == "cuda" and device.memory_gb == host.memory_gb() and device.name == output.partition(",")[0]
+
+
+def test_a_card_that_torch_cannot_use_is_refused(tmp_path, monkeypatch):
+    host.check_torch(Device("cpu", "CPU", 8.0))
+    fake_smi(tmp_path, monkeypatch, "535.104.05")
+    with pytest.raises(RuntimeError, match="shows a card .*torch 2.* cannot use it with the driver 535.104.05: install a torch"):
+        host.check_torch(T4)
+
+
 @pytest.mark.parametrize(
     ("output", "code", "environ", "said"),
     [
@@ -162,6 +177,7 @@ SMALL = Device("cuda", "GTX 1660", 6.0, (7, 5))
         (BIG, CPU, COLAB_SAYS, r"needs a GPU and there is none: choose Runtime > Change runtime type"),
         (BIG, CPU, KAGGLE_SAYS, r"choose Session options > Accelerator > GPU T4 x2, or set TRIAL = True"),
         (BIG, CPU, {}, r"run it on a machine that has one, or set TRIAL = True or RECIPE = 'tiny'"),
+        (Needs(), Device("cuda", "Tesla V100-SXM2-16GB", 16.0, (7, 0)), {}, r"PyTorch no longer runs on this card \(Tesla V100"),
         (Needs(), P100, {}, r"PyTorch no longer runs on this card \(Tesla P100.*capability 6.0\).*GPU T4 x2"),
         (BIG, SMALL, {}, r"needs 14 GiB of GPU memory and the device has less \(GTX 1660, 6 G"),
         (BIG, Device("mps", "Apple Silicon", 8.0), {}, "needs 14 GiB of GPU memory"),
@@ -177,7 +193,7 @@ def test_a_machine_that_cannot(tmp_path, say, roomy, needs, device, environ, ref
     assert len(str(error.value)) < 300 and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("device", [T4, A100, MAC, Device("cuda", "Tesla V100-SXM2-16GB", 16.0, (7, 0))])
+@pytest.mark.parametrize("device", [T4, A100, MAC])
 def test_a_machine_that_can_and_the_installed_libraries(tmp_path, roomy, capsys, device):
     host.preflight(BIG, device, tmp_path)
     assert capsys.readouterr().out == ""

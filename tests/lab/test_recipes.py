@@ -87,8 +87,8 @@ DEVICES = {
     "H100": (Device("cuda", "H100 80GB HBM3", 79.2, (9, 0)), ("A100 or H100, 80 GB", False, 32, 2048)),
     "Mac": (Device("mps", "Apple M3 Max", 36.0), ("Apple Silicon, 32 GB", False, 16, 512)),
     "too small": (Device("cuda", "GTX 1660", 5.8, (7, 5)), ("T4, 16 GB", True, 16, 512)),
-    "CPU": (Device("cpu", "x86_64", 24.0), ("Apple Silicon, 32 GB", False, 16, 512)),
 }
+CPU = Device("cpu", "x86_64", 24.0)
 
 
 @pytest.mark.parametrize(("device", "expected"), DEVICES.values(), ids=DEVICES)
@@ -97,7 +97,48 @@ def test_the_variant_follows_the_device_and_says_so(device, expected, capsys):
     assert (recipe.hardware, recipe.load_in_4bit, recipe.lora.rank, recipe.grpo.max_completion_length) == expected
     assert recipe.lora.alpha == 2 * recipe.lora.rank
     assert recipe.evaluation.max_completion_length == 2 * recipe.grpo.max_completion_length
-    assert capsys.readouterr().out == f"qwen3-4b-dapo for {expected[0]}, because the device is {device}.\n"
+    said = capsys.readouterr().out
+    assert said.startswith(f"qwen3-4b-dapo for {expected[0]}, because the device is {device}")
+    assert ("lora.rank 16 → " in said) == (expected[2] != 16)
+
+
+def test_what_somebody_set_wins_over_the_hardware(capsys):
+    recipe = recipes.get_recipe("qwen3-4b-openr1")
+    mine = dataclasses.replace(recipe, lora=recipes.Lora(64, 64), max_length=1500)
+    for device in (DEVICES["T4"][0], Device("cuda", "A100", 79.0, (8, 0))):
+        fitted = recipes.for_device(mine, device)
+        assert fitted.lora == mine.lora and fitted.max_length == 1500
+    assert "grpo.micro_batch 2 → 8" in capsys.readouterr().out
+    named = recipes.for_device(recipe, Device("cuda", "L4", 22.0, (8, 9)), "t4")
+    assert named.hardware == "T4, 16 GB" and capsys.readouterr().out == "qwen3-4b-openr1 for T4, 16 GB, as HARDWARE says.\n"
+    with pytest.raises(ValueError, match="HARDWARE = 'V100' is no variant of qwen3-4b-openr1. There are: A100 or H100, 80 GB;"):
+        recipes.for_device(recipe, DEVICES["T4"][0], "V100")
+    with pytest.raises(ValueError, match="There are: none, so leave it empty"):
+        recipes.for_device(recipes.TINY, CPU, "T4")
+    assert recipes.for_device(recipe, CPU) is recipe and capsys.readouterr().out == "", "refused by preflight"
+
+
+UNEVEN = {  # name: (settings of GRPO, words of the message)
+    "updates": (
+        {"prompts_per_rollout": 5, "num_generations": 4, "updates_per_rollout": 3},
+        "20 completions by updates_per_rollout = 3",
+    ),
+    "micro batch": (
+        {"prompts_per_rollout": 5, "num_generations": 4, "updates_per_rollout": 2, "micro_batch": 4},
+        "10 each, by micro_",
+    ),
+}
+
+
+@pytest.mark.parametrize(("settings", "words"), UNEVEN.values(), ids=UNEVEN)
+def test_batches_that_do_not_divide_are_refused_in_the_recipes_words(settings, words):
+    for recipe in recipes.RECIPES.values():
+        recipes.check_batches(recipe)
+    tiny = recipes.TINY
+    with pytest.raises(ValueError, match=words):
+        recipes.check_batches(dataclasses.replace(tiny, grpo=dataclasses.replace(tiny.grpo, **settings)))
+    with pytest.raises(ValueError, match="batch_size = 32 of sft by micro_batch = 5"):
+        recipes.check_batches(dataclasses.replace(tiny, sft=dataclasses.replace(tiny.sft, micro_batch=5)))
 
 
 @pytest.mark.parametrize("recipe", [param for param in ALL if param.values[0].variants])
@@ -107,7 +148,7 @@ def test_the_record_holds_the_values_of_a_t4(recipe):
 
 
 def test_the_tiny_recipe_and_a_trial_run_anywhere():
-    cpu = DEVICES["CPU"][0]
+    cpu = CPU
     for recipe in (recipes.TINY, recipes.get_recipe("qwen3-4b-dapo", trial=True)):
         assert recipes.for_device(recipe, cpu) is recipe and not recipe.needs.gpu
     assert all(

@@ -2,10 +2,13 @@
 
 import json
 import os
+from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 
 from grpo_lab import recipes, runs
+from grpo_lab.host import Device
 
 
 def make_checkpoint(stage_dir, step, complete=True):
@@ -71,9 +74,38 @@ def test_a_stage_is_not_continued_under_other_settings(tmp_path):
     runs.save_config(tmp_path, "sft", {"seed": 1})  # nothing trained yet: free to change
     make_checkpoint(tmp_path / "sft", 10)
     runs.save_config(tmp_path, "sft", {"seed": 1})
-    with pytest.raises(ValueError, match="holds a SFT stage with another seed: choose another RUN, or delete"):
+    with pytest.raises(
+        ValueError, match=r"holds a SFT stage with another seed \(.* then, .* now\): choose another RUN, or delete"
+    ):
         runs.save_config(tmp_path, "sft", {"seed": 2})
     assert json.loads((tmp_path / "sft_config.json").read_text())["settings"]["seed"] == 1
+
+
+CHANGES = {  # name: (a recipe made of the first one, what is said of GRPO; None where it goes on)
+    "more rollouts": (lambda r: replace(r, grpo=replace(r.grpo, rollouts=99)), None),
+    "what fits at once": (lambda r: replace(r, grpo=replace(r.grpo, micro_batch=4)), None),
+    "a smaller evaluation": (lambda r: replace(r, evaluation=replace(r.evaluation, problems=10)), None),
+    "another SFT": (lambda r: replace(r, sft=replace(r.sft, examples=10)), None),
+    "another rate": (
+        lambda r: replace(r, grpo=replace(r.grpo, learning_rate=1.0)),
+        r"another recipe.grpo.learning_rate \(5e-06 then, 1.0 now\)",
+    ),
+    "another card": (
+        lambda r: recipes.for_device(r, Device("cuda", "L4", 22.0, (8, 9))),
+        "another recipe.max_length .* HARDWARE = 'T4, 16 GB' takes the settings of the card",
+    ),
+    "another card of like settings": (lambda r: replace(r, hardware="another"), None),
+}
+
+
+@pytest.mark.parametrize(("change", "said"), CHANGES.values(), ids=CHANGES)
+def test_only_what_alters_learning_binds_a_stage(change, said, tmp_path):
+    recipe = recipes.get_recipe("qwen3-4b-openr1")
+    on_a_t4 = recipes.for_device(recipe, Device("cuda", "T4", 14.7, (7, 5)))
+    runs.save_config(tmp_path, "grpo", {"recipe": on_a_t4})
+    make_checkpoint(tmp_path / "grpo", 10)
+    with pytest.raises(ValueError, match=said) if said else nullcontext():
+        runs.save_config(tmp_path, "grpo", {"recipe": change(recipe if "card" in str(said) else on_a_t4)})
 
 
 def test_the_clock_of_a_stage_that_goes_on_adds_to_what_it_took_before(tmp_path):

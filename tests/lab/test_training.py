@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
+import safetensors.torch
 import torch
 from transformers import TrainerCallback
 
@@ -154,6 +155,31 @@ def test_an_adapter_is_asked_as_it_was_trained(name, value, tmp_path):
     setattr(tokenizer, name, value)
     with pytest.raises(ValueError, match=f"The adapter in sft/adapter was trained with another {name} than"):
         models.check_tokenizer(tokenizer, tmp_path / "sft" / "adapter")
+
+
+def test_an_adapter_without_tokenizer_files_is_asked_with_the_recipes_tokenizer(tmp_path, capsys):
+    (tmp_path / "sft" / "adapter").mkdir(parents=True)
+    models.check_tokenizer(models.load_tokenizer(TINY, ROOT), tmp_path / "sft" / "adapter")
+    assert "sft/adapter has no tokenizer files" in capsys.readouterr().out
+
+
+def test_an_adapter_on_an_adapter_or_of_another_shape_is_refused(tmp_path):
+    def load():
+        return models.load_base(TINY, ROOT, "peft")[0]
+
+    model = models.add_adapter(load(), TINY.lora, "peft", 0)
+    model.save_pretrained(tmp_path)
+    assert models.load_adapter(load(), tmp_path, trainable=True).peft_config
+    for again in (lambda: models.add_adapter(model, TINY.lora, "peft", 0), lambda: models.load_adapter(model, tmp_path, True)):
+        with pytest.raises(ValueError, match="has an adapter already: load the base again"):
+            again()
+    weights = safetensors.torch.load_file(tmp_path / "adapter_model.safetensors")
+    missing = sorted(weights)[0]
+    safetensors.torch.save_file(
+        {name: w for name, w in weights.items() if name != missing}, tmp_path / "adapter_model.safetensors"
+    )
+    with pytest.raises(ValueError, match=f"does not fit the model: 1 of {len(weights)} weights are missing .*{missing}"):
+        models.load_adapter(load(), tmp_path, trainable=False)
 
 
 def test_on_apple_silicon_both_stages_train_through_peft_on_mps(monkeypatch):

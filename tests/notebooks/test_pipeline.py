@@ -46,7 +46,7 @@ def test_make_run_learns(clone, monkeypatch):
     run = clone / "results" / "whole"
     summary = json.loads((run / "evaluation.json").read_text())
     accuracy = {name: values["accuracy_flexible"] for name, values in summary.items()}
-    assert accuracy["base"] + 0.05 <= accuracy["sft"] and accuracy["sft"] + 0.07 <= accuracy["grpo"], accuracy
+    assert accuracy["base"] - 0.06 <= accuracy["sft"] <= accuracy["grpo"] - 0.15, accuracy
     assert summary["grpo"]["format_rate"] >= 0.99
     assert read_block(clone / "README.md", "results") == report.short_results_markdown(run).strip()
     assert read_block(clone / "docs/results.md", "results-full") == report.results_markdown(run).strip()

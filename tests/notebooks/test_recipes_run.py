@@ -61,12 +61,12 @@ def test_a_recipe_runs_through_all_of_its_stages(name, backend, hub, home, tmp_p
     monkeypatch.chdir(tmp_path)
     recipe = recipes.get_recipe(name)
     for notebook in NAMES if recipe.supervised else NAMES[1:]:
-        parameters = {"RECIPE": name, "RUN": "trial", "TRIAL": True, "BACKEND": backend}
+        parameters = {"RECIPE": name, "RUN": "a", "TRIAL": True, "BACKEND": backend}
         if not notebook.startswith("03"):
             parameters["TRACKER"] = "none"
         path = tmp_path / "notebooks" / f"{notebook}.ipynb"
         papermill.execute_notebook(path, tmp_path / "out.ipynb", parameters, cwd=path.parent, progress_bar=False)
-    run = tmp_path / "results" / "trial"
+    run = tmp_path / "results" / "a-trial"
     stages = [stage for stage in ("priming", "sft") if getattr(recipe, stage)] + ["grpo", "evaluation"]
     assert [line.split(",")[0] for line in (run / "stages.csv").read_text().splitlines()[1:]] == stages
     assert report.checkpoints_of(run) == (("base", "sft", "grpo") if recipe.supervised else ("base", "grpo"))
@@ -78,11 +78,11 @@ def test_each_notebook_on_a_fresh_machine_finds_in_the_mirror_what_the_one_befor
         machine = tmp_path / notebook
         for folder in ("data", "notebooks"):
             shutil.copytree(ROOT / folder, machine / folder)
-        parameters = {"RECIPE": "tiny", "RUN": "trial", "TRIAL": True, "MIRROR": str(tmp_path / "mirror"), "BACKEND": "peft"}
+        parameters = {"RECIPE": "tiny", "RUN": "a", "TRIAL": True, "MIRROR": str(tmp_path / "mirror"), "BACKEND": "peft"}
         if not notebook.startswith("03"):
             parameters["TRACKER"] = "none"
         path = machine / "notebooks" / f"{notebook}.ipynb"
         papermill.execute_notebook(path, machine / "out.ipynb", parameters, cwd=path.parent, progress_bar=False)
-    stages = (tmp_path / "mirror" / "trial" / "stages.csv").read_text().splitlines()[1:]
+    stages = (tmp_path / "mirror" / "a-trial" / "stages.csv").read_text().splitlines()[1:]
     assert [line.split(",")[0] for line in stages] == ["priming", "sft", "grpo", "evaluation"]
-    assert report.checkpoints_of(machine / "results" / "trial") == ("base", "sft", "grpo")
+    assert report.checkpoints_of(machine / "results" / "a-trial") == ("base", "sft", "grpo")
