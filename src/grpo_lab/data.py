@@ -34,7 +34,8 @@ REFUSAL = ("How many?", "How many?")
 def load_problems(recipe: Recipe, split: str, count: int, seed: int = 0, tokenizer: Any = None) -> Dataset:
     """`count` rows to train on with GRPO (split "grpo") or to measure on ("dev", "test"). The held-out sets use seed 0.
 
-    tokenizer: needed for split "grpo" where the source has a filter that counts tokens. Raises as `sources.load_prompts`.
+    tokenizer: needed for split "grpo" where the source has a filter that counts tokens. Raises as `sources.load_prompts`,
+    and ValueError for fewer prompts than one rollout needs.
     """
     plan, test_source = recipe.grpo, recipe.evaluation.source
 
@@ -47,6 +48,11 @@ def load_problems(recipe: Recipe, split: str, count: int, seed: int = 0, tokeniz
     # Public prompts to train on: the last of them make room for the unanswerable ones.
     if split == "grpo":
         prompts, report = load_prompts(replace(plan.source, limit=count), tokenizer)
+        if len(prompts) < plan.prompts_per_rollout:
+            raise ValueError(
+                f"{len(prompts)} prompts are left of {plan.source.path}, and one rollout needs prompts_per_rollout = "
+                f"{plan.prompts_per_rollout}: lower that, or loosen the filters."
+            )
         unanswerable = floor(len(prompts) * plan.unanswerable)
         if not unanswerable:
             return _described(prompts, report.markdown())
