@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from grpo_lab import attention
 from grpo_lab.recipes import Lora, Recipe
 from grpo_math.formats import chat_template, get_format, plain_template
 
@@ -64,6 +65,7 @@ def load_base(recipe: Recipe, root: Path, backend: str) -> tuple[PreTrainedModel
             settings["device_map"] = {"": "mps"}
         model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, **settings)
         tokenizer = AutoTokenizer.from_pretrained(name)
+    attention.use_on_cpu(model)
     torch.set_num_threads(min(MOST_THREADS, torch.get_num_threads()))
     return model, prepare_tokenizer(tokenizer, recipe)
 
