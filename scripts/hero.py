@@ -109,9 +109,9 @@ def _draw_curve(axes: Axes, run: Path, look: Look) -> None:
     steps, accuracy = [row["step"] for row in rows], [row["eval_accuracy"] for row in rows]
     reach = [[row["eval_accuracy"] - row["eval_low"] for row in rows], [row["eval_high"] - row["eval_accuracy"] for row in rows]]
     axes.errorbar(steps, accuracy, reach, color=look.good, marker="o", markersize=4, linewidth=2, elinewidth=1.2, capsize=2.5)
-    for name in ("base", "sft"):
-        level = report.summarise_checkpoint(run, name)["accuracy_flexible"]
-        colour, va = (look.bad, "top") if name == "base" else (look.pale, "bottom")
+    levels = {name: report.summarise_checkpoint(run, name)["accuracy_flexible"] for name in ("base", "sft")}
+    for name, level in levels.items():
+        colour, va = look.bad if name == "base" else look.pale, "bottom" if level == max(levels.values()) else "top"
         axes.axhline(level, color=colour, linewidth=1.2, linestyle=(0, (4, 3)), zorder=0)
         font = {"size": 7.5, "color": colour, "ha": "right", "va": va}
         beside = level + (0.015 if va == "bottom" else -0.02)

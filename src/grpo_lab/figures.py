@@ -172,13 +172,13 @@ def _draw_panels(runs: Mapping[str, Rows], names: Sequence[str], row_height: flo
         axes.set_ylabel(METRICS[name].label)
         axes.set_xlabel("optimiser step")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+        if name == "reward" and best is not None:
+            axes.axhline(best, color=INK, linewidth=1, linestyle=":")
+            axes.annotate(f"the most: {best:g}", (0.01, best), (0, -3), ("axes fraction", "data"), "offset points", va="top")
         if METRICS[name].share:
             _percent_axis(axes, 1.02)
         else:
             axes.set_ylim(bottom=min([0, *(value for rows in runs.values() for value in _series(rows, name))]))
-        if name == "reward" and best is not None:
-            axes.axhline(best, color=INK, linewidth=1, linestyle=":")
-            axes.annotate(f"the most: {best:g}", (0.01, best), (0, -3), ("axes fraction", "data"), "offset points", va="top")
     named = {label: line for axes in figure.axes for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     if named:
         figure.legend(named.values(), named, loc="outside lower center")
