@@ -93,9 +93,9 @@ def sampling_sentences(run_dir: Path | str) -> str:
     """What each stage does to samples at GRPO's temperature (avg@k), and where that is a loss, why it may be."""
     lines = []
     for c in compare_checkpoints(run_dir, prefix="sampled-"):
-        d, at_once = c.difference, f"{label_of(c.before)} → {label_of(c.after)}"
+        d, pair = c.difference, f"**{label_of(c.before)} → {label_of(c.after)}**"
         chance = ", which may be chance" if d.low <= 0 <= d.high else ""
-        line = f"- {at_once}: {points(d.difference)} points by avg@k ({points(d.low)} to {points(d.high)}){chance}."
+        line = f"- {pair}: {points(d.difference)} points by avg@k ({points(d.low)} to {points(d.high)}){chance}."
         if d.high < 0:
             line += (
                 f" Greedy decoding takes the likeliest token each time; samples take all that {label_of(c.after)} finds "
