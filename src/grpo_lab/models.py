@@ -65,7 +65,8 @@ def load_base(recipe: Recipe, root: Path, backend: str) -> tuple[PreTrainedModel
             settings["device_map"] = {"": "mps"}
         model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, **settings)
         tokenizer = AutoTokenizer.from_pretrained(name)
-    attention.use_on_cpu(model)
+    if not on_gpu and not torch.backends.mps.is_available():
+        attention.use_on_cpu(model)
     torch.set_num_threads(min(MOST_THREADS, torch.get_num_threads()))
     return model, prepare_tokenizer(tokenizer, recipe)
 
