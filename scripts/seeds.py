@@ -12,7 +12,7 @@ recipe stops the campaign, so it may be cut at any point and goes on.
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from pages import write_blocks
@@ -39,13 +39,11 @@ def recipe_hash(recipe: Recipe) -> str:
     """
     from grpo_lab.evaluation.plan import short_hash
 
-    def settings(record) -> dict:
-        values = {
-            field.name: getattr(record, field.name) for field in fields(record) if getattr(record, field.name) != field.default
-        }
-        return {name: settings(value) if is_dataclass(value) else value for name, value in values.items()}
+    def settings(record) -> dict:  # which json asks for each record that it meets, however deep
+        values = {field.name: (getattr(record, field.name), field.default) for field in fields(record)}
+        return {name: value for name, (value, default) in values.items() if value != default}
 
-    return short_hash(json.dumps([*map(settings, (recipe, *CONTROLS.values()))], sort_keys=True, default=settings).encode())
+    return short_hash(json.dumps([recipe, *CONTROLS.values()], sort_keys=True, default=settings).encode())
 
 
 def open_seed(path: Path, seed: int, base: Path) -> dict:

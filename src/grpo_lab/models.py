@@ -65,8 +65,7 @@ def load_base(recipe: Recipe, root: Path, backend: str) -> tuple[PreTrainedModel
             settings["device_map"] = {"": "mps"}
         model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, **settings)
         tokenizer = AutoTokenizer.from_pretrained(name)
-    if not on_gpu and not torch.backends.mps.is_available():
-        attention.use_on_cpu(model)
+    attention.use_on_cpu(model)
     torch.set_num_threads(min(MOST_THREADS, torch.get_num_threads()))
     return model, prepare_tokenizer(tokenizer, recipe)
 
@@ -98,9 +97,8 @@ def prepare_tokenizer(tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> Pre
 
 
 def add_adapter(model: PreTrainedModel, lora: Lora, backend: str, seed: int) -> PreTrainedModel:
-    """A fresh trainable LoRA adapter on the model. ValueError where it has one already: it would be trained, and never loaded."""
-    if hasattr(model, "peft_config"):
-        raise ValueError("The model has an adapter already: load the base again (run the cell that loads it), then add one.")
+    """A fresh trainable LoRA adapter on the model. ValueError where it has one already."""
+    _require_bare(model)
     lora_settings = {
         "r": lora.rank,
         "lora_alpha": lora.alpha,
@@ -119,6 +117,12 @@ def add_adapter(model: PreTrainedModel, lora: Lora, backend: str, seed: int) -> 
 
     torch.manual_seed(seed)
     return get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **lora_settings))
+
+
+def _require_bare(model: PreTrainedModel) -> None:
+    """ValueError where the model has an adapter already: a second one would be saved, and never loaded."""
+    if hasattr(model, "peft_config"):
+        raise ValueError("The model has an adapter already: load the base again (run the cell that loads it) before another.")
 
 
 def check_tokenizer(tokenizer: PreTrainedTokenizerBase, adapter: Path) -> None:
@@ -141,13 +145,14 @@ def load_adapter(model: PreTrainedModel, adapter: Path, trainable: bool) -> PreT
 
     ValueError where the adapter lacks weights, or holds some that fit nothing: PEFT would leave those as they are, at zero.
     """
-    from peft import PeftModel, get_peft_model_state_dict, load_peft_weights
+    from peft import PeftModel, get_peft_model_state_dict
+    from safetensors import safe_open
 
-    if hasattr(model, "peft_config"):
-        raise ValueError("The model has an adapter already: load the base again (run the cell that loads it) before another.")
+    _require_bare(model)
     loaded = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
-    expected, found = get_peft_model_state_dict(loaded), load_peft_weights(str(adapter), device="cpu")
-    wrong = [name for name in {**expected, **found} if name not in expected or name not in found]
+    expected = get_peft_model_state_dict(loaded)
+    with safe_open(adapter / "adapter_model.safetensors", "pt") as saved:
+        wrong = sorted(expected.keys() ^ saved.keys())
     if wrong:
         raise ValueError(
             f"{adapter} does not fit the model: {len(wrong)} of {len(expected)} weights are missing or fit nothing, such as "

@@ -378,11 +378,11 @@ def for_device(recipe: Recipe, device: Device, hardware: str = "") -> Recipe:
         raise ValueError(f"HARDWARE = {hardware!r} is no variant of {recipe.name}. There are: {known}.")
     if not named and not of_kind:
         return recipe
-    variant = next((v for v in named or of_kind if named or v.memory_gb <= device.memory_gb), of_kind[-1] if of_kind else None)
+    variant = named[0] if named else next((v for v in of_kind if v.memory_gb <= device.memory_gb), of_kind[-1])
 
     # 2. What it fills.
     record = RECIPES.get(recipe.name, recipe)
-    share = variant.max_completion_length / record.grpo.max_completion_length
+    budget = record.evaluation.max_completion_length * variant.max_completion_length // record.grpo.max_completion_length
     wanted = {
         "max_length": variant.max_length,
         "load_in_4bit": variant.load_in_4bit,
@@ -393,7 +393,7 @@ def for_device(recipe: Recipe, device: Device, hardware: str = "") -> Recipe:
         "grpo.micro_batch": variant.grpo_micro_batch,
         "grpo.max_completion_length": variant.max_completion_length,
         "evaluation.batch_size": variant.eval_batch_size,
-        "evaluation.max_completion_length": int(share * record.evaluation.max_completion_length),
+        "evaluation.max_completion_length": budget,
     }
     fitted = replace(recipe, hardware=variant.hardware, needs=replace(recipe.needs, gpu_memory_gb=variant.memory_gb))
     changes = []

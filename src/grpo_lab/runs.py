@@ -107,16 +107,13 @@ FREE = re.compile(
 OTHERS = {"priming": ("sft", "grpo"), "sft": ("grpo",), "grpo": ("priming", "sft")}
 
 
-def _binding(settings: dict, stage: str, name: str = "") -> dict[str, object]:
+def _binding(settings: dict, stage: str) -> dict[str, object]:
     """The settings that a stage is bound to, by dotted names."""
-    if name and not isinstance(settings, dict):
-        return {name: settings}
-    found: dict[str, object] = {}
-    for key, value in settings.items():
-        dotted = f"{name}.{key}" if name else key
-        if not FREE.match(dotted) and dotted not in [f"recipe.{other}" for other in OTHERS.get(stage, ())]:
-            found |= _binding(value, stage, dotted)
-    return found
+    import pandas as pd
+
+    (flat,) = pd.json_normalize(settings).astype(object).to_dict("records")
+    others = tuple(f"recipe.{other}." for other in OTHERS.get(stage, ()))
+    return {name: value for name, value in flat.items() if not FREE.match(name) and not name.startswith(others)}
 
 
 def save_config(run: Path, stage: str, settings: dict) -> Path:

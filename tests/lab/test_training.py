@@ -185,7 +185,12 @@ def test_an_adapter_on_an_adapter_or_of_another_shape_is_refused(tmp_path):
 def test_on_apple_silicon_both_stages_train_through_peft_on_mps(monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     asked = {}
-    monkeypatch.setattr(models.AutoModelForCausalLM, "from_pretrained", lambda name, **settings: asked.update(settings))
+
+    def from_pretrained(name, **settings) -> SimpleNamespace:
+        asked.update(settings)
+        return SimpleNamespace(device=torch.device("mps"))
+
+    monkeypatch.setattr(models.AutoModelForCausalLM, "from_pretrained", from_pretrained)
     recipe = recipes.for_device(recipes.get_recipe("qwen3-4b-engine"), Device("mps", "Apple M3 Max", 36.0))
     monkeypatch.setattr(
         models.AutoTokenizer, "from_pretrained", lambda name: SimpleNamespace(get_vocab=dict, pad_token="<p>", eos_token="<e>")

@@ -20,7 +20,7 @@ from grpo_lab.records import write_jsonl
 from grpo_math.answers import read_completion
 from grpo_math.audit import audit, number_text
 from grpo_math.formats import NEXT_PROBLEM, ReasoningFormat, few_shot_prompt, get_format, plain_prompt, question_prompt
-from grpo_math.rewards.contract import RewardFunction
+from grpo_math.rewards.contract import RewardFunction, total_reward
 from grpo_math.stats import wilson_interval
 
 # A model's prompts without a word about the form; any other style is "chat".
@@ -207,7 +207,7 @@ def sample_groups(
     paid = {f.__name__: f(completions=texts, answer=golds) for f in reward_functions}
     for n, sample in enumerate(samples):
         sample["rewards"] = {name: values[n] for name, values in paid.items()}
-        sample["reward"] = sum(value for value in sample["rewards"].values() if value is not None)
+        sample["reward"] = total_reward(sample["rewards"].values())
     return [samples[n : n + decoding.samples] for n in range(0, len(samples), decoding.samples)]
 
 

@@ -7,8 +7,8 @@ from statistics import fmean
 
 from grpo_lab.records import checkpoints_of, label_of, samples_of
 from grpo_lab.report.comparisons import Comparison, changed_samples, compare_checkpoints, has_false_claim, is_right
-from grpo_lab.report.tables import counted, percent, points
-from grpo_math.stats import PairedDifference, paired_difference
+from grpo_lab.report.tables import counted, pair_label, percent, points
+from grpo_math.stats import PairedDifference, SampledDifference, paired_difference
 
 
 def form_sentence(samples: Sequence[dict]) -> str:
@@ -69,10 +69,12 @@ def changes_sentence(before: Sequence[dict], after: Sequence[dict]) -> str:
 
 
 def _difference_text(d: PairedDifference) -> str:
-    told = f"That is {points(d.difference)} points (95 % interval {points(d.low)} to {points(d.high)})"
-    if d.low <= 0 <= d.high:
-        return f"{told}, which may be chance"
-    return told
+    return f"That is {points(d.difference)} points (95 % interval {points(d.low)} to {points(d.high)}){_chance(d)}"
+
+
+def _chance(d: PairedDifference | SampledDifference) -> str:
+    """What is added to a difference whose interval holds 0."""
+    return ", which may be chance" if d.low <= 0 <= d.high else ""
 
 
 def headline_sentences(run_dir: Path | str) -> str:
@@ -93,9 +95,8 @@ def sampling_sentences(run_dir: Path | str) -> str:
     """What each stage does to samples at GRPO's temperature (avg@k), and where that is a loss, why it may be."""
     lines = []
     for c in compare_checkpoints(run_dir, prefix="sampled-"):
-        d, pair = c.difference, f"**{label_of(c.before)} → {label_of(c.after)}**"
-        chance = ", which may be chance" if d.low <= 0 <= d.high else ""
-        line = f"- {pair}: {points(d.difference)} points by avg@k ({points(d.low)} to {points(d.high)}){chance}."
+        d, between = c.difference, f"{points(c.difference.low)} to {points(c.difference.high)}"
+        line = f"- {pair_label(c.before, c.after)}: {points(d.difference)} points by avg@k ({between}){_chance(d)}."
         if d.high < 0:
             line += (
                 f" Greedy decoding takes the likeliest token each time; samples take all that {label_of(c.after)} finds "

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from grpo_lab.records import checkpoints_of, has_part, label_of, samples_of
-from grpo_lab.report.tables import counted, markdown_table, p_text, percent, points
+from grpo_lab.report.tables import counted, markdown_table, p_text, pair_label, percent, points
 from grpo_math.stats import matched_difference, paired_difference
 
 
@@ -68,7 +68,7 @@ def contamination_markdown(run_dir: Path | str) -> str:
         if not all(gains):
             continue
         on, off = (points(sum(part) / len(part)) for part in gains)
-        sentence = f"- **{label_of(before)} → {label_of(after)}**: {on} points on these, {off} on the others"
+        sentence = f"- {pair_label(before, after)}: {on} points on these, {off} on the others"
         matched = matched_difference(changes, marked, [(old.get("source"), old.get("stratum")) for old, _ in pairs])
         if matched:
             difference, low, high = map(points, matched)

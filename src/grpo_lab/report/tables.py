@@ -43,6 +43,11 @@ def with_interval(summary: dict, name: str) -> str:
     return with_range(summary[name], summary[f"{name}_low"], summary[f"{name}_high"])
 
 
+def pair_label(before: str, after: str) -> str:
+    """What a list calls two checkpoints: in bold, lest the "+" of a label begin a list within it."""
+    return f"**{label_of(before)} → {label_of(after)}**"
+
+
 def markdown_table(frame: pd.DataFrame, left: bool = False) -> str:
     """A GitHub table: the first column to the left, the others to the right, where they are numbers, or all to the `left`."""
     lines = [list(frame.columns), [":--", *[":--" if left else "--:"] * (len(frame.columns) - 1)], *frame.to_numpy().tolist()]
@@ -140,8 +145,7 @@ def _paired_line(comparison: Comparison, verdict: str, changed: str) -> str:
 
 def _line(comparison: Comparison, verdict: str, method: str, test: str) -> str:
     """A pair: the verdict on it, the difference in points with its interval, what changed, and p."""
-    d = comparison.difference
-    pair = f"**{label_of(comparison.before)} → {label_of(comparison.after)}**"  # in bold lest "+" begin a list
+    d, pair = comparison.difference, pair_label(comparison.before, comparison.after)
     return (
         f"- {pair}: {verdict}**{points(d.difference)} points** (95% interval {points(d.low)} to {points(d.high)}{method}); "
         f"{test} {p_text(comparison.p_value)}, after Holm {p_text(comparison.adjusted_p)}."

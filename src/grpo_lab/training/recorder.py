@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase, TrainerCallback
 from grpo_lab.evaluation import grade
 from grpo_lab.records import ADDED_COLUMNS
 from grpo_math.formats import ReasoningFormat
-from grpo_math.rewards.contract import RewardFunction, completion_text
+from grpo_math.rewards.contract import RewardFunction, completion_text, total_reward
 
 
 class Recorder(TrainerCallback):
@@ -82,7 +82,7 @@ class Recorder(TrainerCallback):
         paid = time.perf_counter()
         for row in self.latest:
             row |= grade(row["completion"], row["question"], row["gold"], self.fmt, row["truncated"])
-            row["reward"] = sum(value for value in row["rewards"].values() if value is not None)
+            row["reward"] = total_reward(row["rewards"].values())
             row |= {"extracted": row["extracted_strict"], "correct": row["correct_strict"]}
         rows = self.latest
         for name in ADDED_COLUMNS:

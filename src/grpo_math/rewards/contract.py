@@ -1,6 +1,6 @@
 """What TRL hands to a reward function, and what every one here answers to."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 Completion = str | Sequence[dict]
 Golds = Sequence[str | None]
@@ -18,6 +18,11 @@ class Reward:
     def __name__(self) -> str:
         """The name under which TRL logs it."""
         return type(self).__name__
+
+
+def total_reward(paid: Iterable[float | None]) -> float:
+    """What a completion earns by all functions together; one that cannot grade its gold answer pays nothing."""
+    return sum(value for value in paid if value is not None)
 
 
 def completion_text(completion: Completion) -> str:
