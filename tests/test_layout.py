@@ -34,13 +34,14 @@ LAB = {  # beside grpo_math; `report` and `figures` read files, and training doe
     "report": {"records", "recipes"},
     "look": {"report", "figures", "records", "runs", "health"},
     "show": {"report", "figures"},
-    "sources": {"recipes", "contamination"},
-    "data": {"sources", "recipes", "tiny", "contamination", "runs"},
+    "own_data": {"runs"},
+    "sources": {"recipes", "contamination", "own_data"},
+    "data": {"sources", "own_data", "recipes", "records", "tiny", "contamination", "runs"},
     "attention": set(),
     "models": {"attention", "recipes"},
-    "evaluation": {"recipes", "models", "records", "progress"},
+    "evaluation": {"recipes", "models", "records", "runs", "progress"},
     "training": {"recipes", "models", "evaluation", "records", "runs", "mirror", "tracking", "health", "progress"},
-    "lab": {"host", "recipes", "runs", "mirror", "tracking", "models", "training", "progress"},
+    "lab": {"host", "recipes", "runs", "data", "mirror", "tracking", "models", "training", "progress"},
     "export": {"recipes", "models", "evaluation", "runs", "host", "mirror"},
 }
 

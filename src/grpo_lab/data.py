@@ -6,7 +6,7 @@ question (`sources`); the functions here only draw from them.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from math import floor
@@ -16,19 +16,73 @@ from typing import Any
 from datasets import Dataset, concatenate_datasets
 
 from grpo_lab.contamination import Contamination, contamination_report
-from grpo_lab.recipes import Recipe
+from grpo_lab.own_data import digest, read_splits
+from grpo_lab.recipes import Recipe, Source
+from grpo_lab.records import DISCORDANT
 from grpo_lab.runs import project_root
-from grpo_lab.sources import assistant_turn, load_examples, load_held_out, load_prompts, load_twin_problems, make_row
+from grpo_lab.sources import (
+    assistant_turn,
+    is_held_out,
+    load_examples,
+    load_held_out,
+    load_prompts,
+    load_twin_problems,
+    make_row,
+    question_id,
+)
 from grpo_lab.tiny.corpus import WAYS, documents
 from grpo_lab.tiny.problems import Difficulty, Problem, generate
 from grpo_math.answers import UNANSWERABLE
 from grpo_math.formats import get_format
+from grpo_math.stats import minimum_detectable_effect
 from grpo_math.unanswerable import make_twin
 
+OWN_HELD_OUT = 20  # percent of your own questions
+FEWEST_HELD_OUT = 20
 PRIMING_FILE = Path("data/priming.jsonl")
 
 # What an example says where a quantity is missing: it asks back, in words that the tiny base has read.
 REFUSAL = ("How many?", "How many?")
+
+
+def with_data(recipe: Recipe, data: str, columns: Mapping[str, str] | None = None) -> Recipe:
+    """The recipe on your own problems (see `own_data.read_splits`); "" leaves it as it is. Says how they are split.
+
+    Measured is on the data's own test part, or on half of what is held out of it: OWN_HELD_OUT percent of the questions, by a
+    hash; the other half is for dev. SFT takes the worked solutions, where there are some. What only the tiny world has, twins and
+    problems for transfer, is left out. ValueError where less than FEWEST_HELD_OUT problems could be held out.
+    """
+    if not data:
+        return recipe
+    chosen = tuple(sorted((columns or {}).items()))
+    splits = read_splits(data, chosen)
+    train = Source(data, "own", held_out=OWN_HELD_OUT, columns=chosen, digest=digest(data), any_gold=bool(recipe.checker))
+    ids = {question_id(row["question"]) for row in splits["train"]}
+    held_out = sum(is_held_out(identifier, OWN_HELD_OUT) for identifier in ids)
+    measured = len({question_id(row["question"]) for row in splits["test"]}) if "test" in splits else (held_out + 1) // 2
+    if "test" not in splits and held_out < FEWEST_HELD_OUT:
+        raise ValueError(
+            f"{data} has {len(ids):,} different problems: {OWN_HELD_OUT} % of them, {held_out}, are too few to measure on. Give "
+            "a test part: a folder with train.csv and test.csv, or a data set with a split named test."
+        )
+    measured = min(measured, recipe.evaluation.problems)
+    shown = minimum_detectable_effect(measured, DISCORDANT) if measured > 1 else 1
+    dev = held_out if "test" in splits else held_out - measured
+    where = "of its test part" if "test" in splits else "held out"
+    print(
+        f"{data}: {len(ids) - held_out:,} problems to train on, {dev:,} for dev, {measured:,} {where} to measure on: "
+        f"they can show a difference of {100 * shown:.0f} points or more."
+    )
+
+    solved = replace(train, filters=("half the context",)) if any(row["solution"] for row in splits["train"]) else None
+    return replace(
+        recipe,
+        sft=replace(recipe.sft, source=solved, unanswerable=0.0) if recipe.sft and solved else None,
+        grpo=replace(recipe.grpo, source=train),
+        evaluation=replace(
+            recipe.evaluation, source=replace(train, split="test") if "test" in splits else None, twins=0, transfer=0
+        ),
+    )
 
 
 def load_problems(recipe: Recipe, split: str, count: int, seed: int = 0, tokenizer: Any = None) -> Dataset:

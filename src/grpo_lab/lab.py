@@ -7,9 +7,9 @@ Standard library only at import: the first cell runs before torch is loaded, and
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Lab:
-    """A recipe on this machine. root: of the clone; run: the run's folder; backend: "unsloth" or "peft"; tracker: its kind."""
+    """A recipe on this machine. root: of the clone; run: the run's folder; backend: "unsloth" or "peft"; tracker: its kind.
+
+    given: an adapter that was trained elsewhere, or None.
+    """
 
     recipe: Recipe
     run: Path
@@ -36,12 +39,15 @@ class Lab:
     mirror: Mirror
     tracker: str
     use_vllm: bool
+    given: Path | None = None
 
     def adapter(self, stage: str) -> Path:
         """The adapter that "sft" (the last supervised stage, priming where the recipe has no other) or "grpo" has saved.
 
-        FileNotFoundError says which notebook makes it.
+        One that was given takes the place of GRPO's. FileNotFoundError says which notebook makes it.
         """
+        if self.given and stage == "grpo":
+            return self.given
         trained = "priming" if stage == "sft" and self.recipe.sft is None else stage
         return runs.require_adapter(self.run, trained)
 
@@ -125,12 +131,18 @@ def start(
     use_vllm: bool = False,
     model: str = "",
     hardware: str = "",
+    data: str = "",
+    columns: Mapping[str, str] | None = None,
+    rewards: Sequence[str | Callable] = (),
+    checker: Callable | None = None,
+    adapter: str = "",
 ) -> Lab:
     """Resolve a recipe on this machine, check that it can run, and open its run folder; prints what was found in three lines.
 
-    A trial has a folder of its own, `<run>-trial`. On Colab and Kaggle what is missing is installed first. The arguments are
-    the notebooks' parameters. Raises ValueError for one that is wrong, RuntimeError with what to do for a machine that cannot
-    run the recipe, PermissionError for a folder.
+    data, columns: your own problems (see `data.with_data`). rewards, checker: as `rewards.reward_set` takes them. adapter: one
+    that was trained elsewhere, a folder or an id of the hub. A trial has a folder of its own, `<run>-trial`. On Colab and Kaggle
+    what is missing is installed first. The arguments are the notebooks' parameters. Raises ValueError for one that is wrong,
+    RuntimeError with what to do for a machine that cannot run the recipe, PermissionError for a folder.
     """
     # A notebook shows in red what others warn of and how they get on: two warnings by name, of what is not used, and bars below.
     warnings.filterwarnings("ignore", message="IProgress not found")
@@ -138,6 +150,7 @@ def start(
     device = host.set_up()
     root = runs.project_root()
     resolved = recipes.with_unanswerable(recipes.with_model(recipes.get_recipe(recipe, trial), model), unanswerable)
+    resolved = replace(resolved, rewards=tuple(rewards) or resolved.rewards, checker=checker)
     resolved = recipes.for_device(resolved, device, hardware)
     recipes.check_batches(resolved)
     folder = runs.open_run(f"{run}-trial" if trial else run, root)
@@ -150,15 +163,20 @@ def start(
     from transformers.utils.logging import set_tqdm_hook
 
     from grpo_lab import models  # imports torch and Transformers, after Unsloth
+    from grpo_lab.data import with_data
 
     host.check_torch(device)
 
     disable_progress_bars()
     set_tqdm_hook(lambda bar, given, named: bar(*given, **named | {"disable": True}))  # downloads keep theirs
 
+    given = models.fetch_adapter(adapter, root) if adapter else None
+    resolved = with_data(resolved, data, columns)
+    if given:  # what came before it is not known
+        resolved = replace(resolved, priming=None, sft=None)
     where = host.detect_host()
     versions, precision = runs.describe_environment(), str(models.compute_dtype(resolved)).removeprefix("torch.")
     told = ", ".join(f"{name} {versions[name]}" for name in ("torch", "trl", "transformers", "unsloth", "commit"))
     print(f"{where}: {device}; Python {versions['python']}, {told}")
     print(f"recipe {resolved.name}, seed {seed}, backend {chosen}, {precision}, results/{folder.name}")
-    return Lab(resolved, folder, root, seed, chosen, open_mirror(mirror, folder, where), tracker, use_vllm)
+    return Lab(resolved, folder, root, seed, chosen, open_mirror(mirror, folder, where), tracker, use_vllm, given)

@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 
 import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from grpo_lab import attention
@@ -138,6 +140,25 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, adapter: Path) -> None:
             f"The adapter in {adapter.parent.name}/{adapter.name} was trained with another {' and '.join(different)} than the "
             "recipe has now: set RECIPE to the one that it was trained with, or choose another RUN and train again."
         )
+
+
+def fetch_adapter(name: str, root: Path) -> Path:
+    """The folder of an adapter: its path, from the working directory or the clone, or an id of the hub, from where it is loaded.
+
+    ValueError where it is neither.
+    """
+    for folder in (Path(name).expanduser(), root / name):
+        if (folder / "adapter_model.safetensors").is_file():
+            return folder
+    try:
+        folder = Path(snapshot_download(name, ignore_patterns=["checkpoint-*", "*.bin", "*.gguf"]))
+    except (HFValidationError, RepositoryNotFoundError, LocalEntryNotFoundError) as error:
+        raise ValueError(
+            f"ADAPTER = {name!r} is no folder with an adapter, and the hub gives none of that id ({error})."
+        ) from None
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise ValueError(f"ADAPTER = {name!r} holds no adapter_model.safetensors: name the folder that PEFT saved.")
+    return folder
 
 
 def load_adapter(model: PreTrainedModel, adapter: Path, trainable: bool) -> PreTrainedModel:

@@ -5,6 +5,7 @@ backends, and Unsloth rewrites some of TRL's on a GPU. Lengths are in tokens, le
 counts sequences.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from grpo_lab.host import Device, Needs
@@ -12,11 +13,14 @@ from grpo_lab.host import Device, Needs
 
 @dataclass(frozen=True)
 class Source:
-    """A data set on the hub and what is used of it.
+    """A data set and what is used of it.
 
     path, config, split: as for `datasets.load_dataset`; a source whose split is "test" is held out as a whole.
     rows: who reads a row, a name in `sources.READERS`. filters: names in `sources.FILTERS`, which work in this order after
-    those that always do. limit: at most so many rows are returned (None: all).
+    those that always do. limit: at most so many rows are returned (None: all). held_out: the share of the questions, in percent,
+    that is kept apart to measure on.
+    columns, digest: of your own data (rows "own"; see `own_data`), which column holds what, and a hash of the files.
+    any_gold: whether every gold answer is kept, because a checker of your own judges it.
     """
 
     path: str
@@ -25,10 +29,16 @@ class Source:
     split: str = "train"
     filters: tuple[str, ...] = ()
     limit: int | None = None
+    held_out: int = 5
+    columns: tuple[tuple[str, str], ...] = ()
+    digest: str = ""
+    any_gold: bool = False
 
     @property
     def name(self) -> str:
         """What messages call it."""
+        if self.rows == "own":
+            return f"{self.path} ({self.split})"
         return f"{self.path} ({f'config {self.config}, ' if self.config else ''}split {self.split})"
 
 
@@ -147,7 +157,7 @@ class Recipe:
     format: a name in `formats.FORMATS`. template: "chatml", or "plain" for a base that has never seen a chat.
     system_prompt (ChatML only): None is the format's own, "" is none at all.
     base_prompt: how the base model is measured, a style of `evaluation.render_prompts`.
-    rewards: the kind of `rewards.reward_set`. precision: "auto" (as the device has it), or "float32".
+    rewards, checker: as `rewards.reward_set` takes them. precision: "auto" (as the device has it), or "float32".
     max_number, problem_steps: the tiny world's difficulty (see `tiny.problems.Difficulty`).
     needs: what a machine must have. variants: from the largest hardware to the smallest; `for_device` takes the first that fits
     and names it in `hardware`.
@@ -166,7 +176,8 @@ class Recipe:
     grpo: Grpo
     evaluation: Evaluation
     base_prompt: str = "plain"
-    rewards: str = "sound"
+    rewards: str | tuple[str | Callable, ...] = "sound"
+    checker: Callable | None = None
     precision: str = "auto"
     load_in_4bit: bool = False
     needs: Needs = Needs()
@@ -174,6 +185,11 @@ class Recipe:
     hardware: str = "any"
     max_number: int = 0
     problem_steps: tuple[int, ...] = ()
+
+    @property
+    def tiny_world(self) -> bool:
+        """Whether it trains on the tiny world, of whose problems we know kinds, steps and ways of working."""
+        return self.grpo.source is None
 
     @property
     def supervised(self) -> bool:

@@ -5,8 +5,10 @@ A run folder holds everything that one pass through the notebooks makes: `sft/` 
 """
 
 import csv
+import hashlib
 import importlib
 import importlib.util
+import inspect
 import json
 import os
 import platform
@@ -116,6 +118,22 @@ def _binding(settings: dict, stage: str) -> dict[str, object]:
     return {name: value for name, value in flat.items() if not FREE.match(name) and not name.startswith(others)}
 
 
+def as_json(settings: dict) -> dict:
+    """Settings as JSON has them: a record by its fields, a function by its name and a hash of its source."""
+
+    def plain(value):
+        if not callable(value):
+            return vars(value)
+        try:
+            source = inspect.getsource(value)
+        except (OSError, TypeError):  # written in C, or a partial
+            source = repr(value)
+        name = getattr(value, "__name__", type(value).__name__)
+        return f"{name} {hashlib.sha256(source.encode()).hexdigest()[:8]}"
+
+    return json.loads(json.dumps(settings, default=plain))
+
+
 def save_config(run: Path, stage: str, settings: dict) -> Path:
     """Write `<stage>_config.json`: the settings with what they ran on. Refuses a folder that holds other settings.
 
@@ -123,8 +141,7 @@ def save_config(run: Path, stage: str, settings: dict) -> Path:
     names the first that differ, old and new. How much fits on the device at once, how often is saved and measured, and the
     number of rollouts may change.
     """
-    path = run / f"{stage}_config.json"
-    settings = json.loads(json.dumps(settings, default=vars))
+    path, settings = run / f"{stage}_config.json", as_json(settings)
     if path.is_file() and latest_checkpoint(run / stage):
         saved = json.loads(path.read_text())["settings"]
         before, now = _binding(saved, stage), _binding(settings, stage)

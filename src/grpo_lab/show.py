@@ -13,6 +13,7 @@ from grpo_lab import figures
 from grpo_lab.report import label_of
 from grpo_lab.report.marks import marked_html, marked_text
 from grpo_lab.report.tables import markdown_table
+from grpo_math.rewards import pay, reward_name
 
 # Where GitHub drops colours, the signs and the small type stay.
 GREEN, RED, GREY = "#2da44e", "#cf222e", "#888888"
@@ -90,11 +91,17 @@ def live_html(metrics: Sequence[dict], rollout: Sequence[dict], steps: int, rewa
     return f"{picture}<p><b>{escape(group[0]['question'])}</b> Gold answer: {escape(group[0]['gold'])}</p>{shown}"
 
 
-def reward_table(reward_functions: Sequence[Callable], completions: dict[str, str], answer: str) -> pd.DataFrame:
-    """What each reward function pays for named completions to a problem with the given gold answer, and the sum."""
-    texts = list(completions.values())
-    paid = {f.__name__: f(completions=texts, answer=[answer] * len(texts)) for f in reward_functions}
-    frame = pd.DataFrame(paid, index=list(completions))
+def reward_table(
+    reward_functions: Sequence[Callable], completions: dict[str, str], answer: str, row: Mapping | None = None
+) -> pd.DataFrame:
+    """What each reward function pays for named completions to a problem with the given gold answer, and the sum.
+
+    row: a row of the data, for functions that ask for other columns than the answer.
+    """
+    texts = [[{"role": "assistant", "content": text}] for text in completions.values()]
+    columns = {name: [value] * len(texts) for name, value in {**(row or {}), "answer": answer}.items()}
+    given = {"prompts": columns.pop("prompt", [""] * len(texts)), "completion_ids": [[]] * len(texts), **columns}
+    frame = pd.DataFrame({reward_name(f): pay(f, texts, **given) for f in reward_functions}, index=list(completions))
     frame["total"] = frame.sum(axis=1)
     return frame
 

@@ -26,19 +26,16 @@ from operator import attrgetter
 from textwrap import shorten
 from typing import Any, NamedTuple
 
-import httpx
-from datasets import Dataset, config, load_dataset
-from datasets.exceptions import DatasetGenerationError
-from pyarrow import ArrowInvalid
+from datasets import Dataset
 
 from grpo_lab.contamination import normalise
+from grpo_lab.own_data import download, read_splits
 from grpo_lab.recipes import Source
 from grpo_math.answers import UNANSWERABLE, as_number, is_correct
 from grpo_math.formats import ReasoningFormat, user_turn
 from grpo_math.rewards import ungradable
 from grpo_math.unanswerable import make_twin
 
-HELD_OUT_PERCENT = 5  # of the questions: 4,700 of OpenR1-Math's, of which the first 2,000 make a test set
 PROMPT_QUANTILE = 0.9  # "prompt length" drops the prompts that are longer than this quantile
 
 _NO_ANSWER = frozenset({"proof", "notfound", "not found"})  # NuminaMath's marks, which OpenR1-Math may inherit
@@ -56,12 +53,15 @@ class Solution:
 
 @dataclass(frozen=True)
 class Problem:
-    """A row before the filters. `row` is its index in the data set; a gold answer that is missing is empty."""
+    """A row before the filters. `row` is its index in the data set.
+
+    answer: the gold answer, a list where there are alternatives; one that is missing is empty.
+    """
 
     row: int
     id: str
     question: str
-    answer: str = ""
+    answer: str | list[str] = ""
     solutions: tuple[Solution, ...] = ()
 
     @property
@@ -75,12 +75,12 @@ def question_id(question: str) -> str:
     return hashlib.sha256(normalise(question).encode()).hexdigest()[:16]
 
 
-def is_held_out(identifier: str) -> bool:
-    """Whether the question with this id belongs to the held-out part of every source without a test split."""
-    return int(identifier, 16) * 100 < HELD_OUT_PERCENT * 16**16
+def is_held_out(identifier: str, percent: int) -> bool:
+    """Whether the question with this id belongs to the held-out part of every source that holds out so many percent."""
+    return int(identifier, 16) * 100 < percent * 16**16
 
 
-def make_row(question: str, answer: str, identifier: str, source: str) -> dict:
+def make_row(question: str, answer: str | list[str], identifier: str, source: str) -> dict:
     """A row in the package's schema."""
     return {"prompt": user_turn(question), "answer": answer, "id": identifier, "source": source}
 
@@ -147,6 +147,12 @@ def _read_math500(row: dict) -> tuple[str | None, list[Solution]]:
     return row["answer"], []
 
 
+def _read_own(row: dict) -> tuple[str | list[str] | None, list[Solution]]:
+    golds = row["answer"]
+    solutions = [Solution(row["solution"], complete=True)] if row["solution"] else []  # yours, so taken to be right
+    return golds[0] if len(golds) == 1 else golds, solutions
+
+
 _OPENR1 = ("answer", "generations", "is_reasoning_complete", "correctness_math_verify", "finish_reasons")
 READERS = {
     "openr1": Reader("problem", _OPENR1, _read_openr1),
@@ -154,6 +160,7 @@ READERS = {
     "dapo": Reader("prompt", ("solution", "reward_model"), _read_dapo),
     "gsm8k": Reader("question", ("answer",), _read_gsm8k),
     "math500": Reader("problem", ("answer",), _read_math500),
+    "own": Reader("question", ("answer", "solution"), _read_own),
 }
 
 
@@ -170,7 +177,8 @@ class Rendering:
 
     def completion(self, problem: Problem) -> list[dict[str, str]]:
         """The problem's first complete and verified solution in the format, closed with the gold answer."""
-        return assistant_turn(self.fmt, problem.solution.reasoning, problem.answer)
+        answer = problem.answer if isinstance(problem.answer, str) else problem.answer[0]
+        return assistant_turn(self.fmt, problem.solution.reasoning, answer)
 
     def tokens(self, messages: list[dict[str, str]]) -> int:
         """The length of a prompt as the model is asked, or of a whole conversation, in tokens."""
@@ -326,14 +334,14 @@ def _load(source: Source, rendering: Rendering, held_out: bool, twins: bool = Fa
 
     # The wanted part, each question once, in the order of their ids; only questions are read yet.
     def is_elsewhere(problem: Problem) -> str | None:
-        elsewhere = source.split != "test" and is_held_out(problem.id) != held_out
+        elsewhere = source.split != "test" and is_held_out(problem.id, source.held_out) != held_out
         return shorten(problem.question, 60, placeholder=" ...") if elsewhere else None
 
     def is_a_copy(problem: Problem) -> str | None:
         first = first_rows.setdefault(problem.id, problem.row)
         return None if first == problem.row else f"the question of row {first}"
 
-    reader, table, first_rows = READERS[source.rows], _download(source), {}
+    reader, table, first_rows = READERS[source.rows], _table(source), {}
     report = FilterReport(source.name, len(table), source.limit)
     questions = [(question or "").strip() for question in table[reader.question]]
     if "" in questions:
@@ -345,10 +353,12 @@ def _load(source: Source, rendering: Rendering, held_out: bool, twins: bool = Fa
     # Answers and solutions are read, and each filter takes its problems from the one before.
     def read(problem: Problem) -> Problem:
         answer, solutions = reader.read(table[problem.row])
-        return replace(problem, answer=(answer or "").strip(), solutions=tuple(solutions))
+        answer = answer.strip() if isinstance(answer, str) else answer or ""
+        return replace(problem, answer=answer, solutions=tuple(solutions))
 
     problems = map(read, problems)
-    for name in dict.fromkeys(("gradable gold", *(FOR_SFT if rendering.fmt else ()), *source.filters)):
+    always = () if source.any_gold else ("gradable gold",)
+    for name in dict.fromkeys((*always, *(FOR_SFT if rendering.fmt else ()), *source.filters)):
         if name == "prompt length":
             problems = _drop_longest(problems, rendering, report)
         else:
@@ -362,31 +372,19 @@ def _load(source: Source, rendering: Rendering, held_out: bool, twins: bool = Fa
         row = make_row(problem.question, problem.answer, problem.id, source.path)
         rows.append(row | {"completion": rendering.completion(problem)} if rendering.fmt else row)
     report.kept = len(rows)
+    if any(isinstance(row["answer"], list) for row in rows):  # then all are: a column has one type
+        rows = [row | {"answer": [row["answer"]] if isinstance(row["answer"], str) else row["answer"]} for row in rows]
     if not rows:
         raise ValueError(f"No row of {source.name} is left: loosen the source's filters or limit.\n{report.markdown()}")
     return Dataset.from_list(rows), report
 
 
-def _download(source: Source) -> Dataset:
-    """The columns that its reader needs of the data set from the hub, or from the cache of an earlier download."""
-    try:
-        table = load_dataset(source.path, source.config, split=source.split)
-    except (ConnectionError, httpx.HTTPError) as error:
-        raise ConnectionError(
-            f"{source.name} is not in the cache, and the hub at {config.HF_ENDPOINT} cannot be reached ({error}). "
-            "Check the network, HF_ENDPOINT and HF_HUB_OFFLINE and run again; the recipe `tiny` needs no network."
-        ) from error
-    except FileNotFoundError as error:
-        raise ValueError(
-            f"The hub at {config.HF_ENDPOINT} gave no data set {source.path!r} ({error}). Check its id; where it is "
-            "private or gated, log in with `hf auth login`."
-        ) from error
-    except (DatasetGenerationError, ArrowInvalid) as error:
-        raise ValueError(
-            f"A file of {source.name} is damaged or has no rows ({error.__cause__ or error}). Delete it with "
-            f"`hf cache rm dataset/{source.path}` and run again."
-        ) from error
-    return table.select_columns([READERS[source.rows].question, *READERS[source.rows].columns])
+def _table(source: Source) -> Dataset:
+    """The columns of the data set that its reader needs."""
+    if source.rows == "own":
+        return Dataset.from_list(read_splits(source.path, source.columns)[source.split])
+    reader = READERS[source.rows]
+    return download(source.path, source.config, source.split, source.name).select_columns([reader.question, *reader.columns])
 
 
 def _twin(problem: Problem) -> Problem:

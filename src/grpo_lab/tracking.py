@@ -20,7 +20,7 @@ from io import StringIO
 from pathlib import Path
 
 from grpo_lab.host import detect_host, first_line
-from grpo_lab.runs import checkpoint_step, is_continued, latest_checkpoint
+from grpo_lab.runs import as_json, checkpoint_step, is_continued, latest_checkpoint
 
 PROJECT = "grpo-math"
 TRACKERS = ("wandb", "trackio", "none")
@@ -49,7 +49,7 @@ def open_tracker(kind: str, run: Path, stage: str, settings: dict) -> "Tracker":
         raise ImportError(
             f"TRACKER is {kind!r}, which is not installed: run `pip install {kind}`, or set TRACKER = 'none'."
         ) from error
-    settings = json.loads(json.dumps(settings, default=vars))
+    settings = as_json(settings)
     try:
         return (_open_wandb if kind == "wandb" else TrackioTracker)(run, stage, settings, is_continued(run, stage))
     except Exception as error:  # a full disk, a process that does not start, a Space that refuses: there are many types for them

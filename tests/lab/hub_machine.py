@@ -59,7 +59,7 @@ def train(here: lab.Lab, name: str, die_at: int | None) -> None:
             )
         else:
             fmt = formats.get_format(RECIPE.format)
-            recorder = training.Recorder(rewards.reward_set(fmt), fmt, tokenizer)
+            recorder = training.Recorder(rewards.reward_set(fmt), RECIPE, tokenizer)
             trainer = GRPOTrainer(
                 model=models.load_adapter(base, here.adapter("sft"), trainable=True),
                 reward_funcs=recorder.functions,

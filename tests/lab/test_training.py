@@ -276,7 +276,7 @@ def grpo_trainer(model, tokenizer, stage: lab.Stage, stop_after: int | None = No
                 raise KeyboardInterrupt
 
     fmt = formats.get_format("tags")
-    recorder = training.Recorder(rewards.reward_set(fmt), fmt, tokenizer)
+    recorder = training.Recorder(rewards.reward_set(fmt), SMALL, tokenizer)
     return GRPOTrainer(
         model=model,
         reward_funcs=recorder.functions,

@@ -1,5 +1,6 @@
 """rewards: TRL's contract, what each family pays, and no wrong answer above a right one under any weights."""
 
+import asyncio
 import doctest
 import pickle
 import subprocess
@@ -7,14 +8,17 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from functools import partial
 
+import numpy
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_rewards import reference_set
 
 from grpo_math import rewards
-from grpo_math.answers import is_correct
+from grpo_math.answers import is_correct, read_completion
 from grpo_math.formats import FORMATS, ReasoningFormat, get_format
 from grpo_math.rewards import answer, form
 
@@ -164,9 +168,85 @@ def test_the_reference_pays_off_by_one_more_than_another_notation_and_ours_does_
     assert rewards.margin(reference) == -14.0 and rewards.margin(sound) == 1.0
 
 
-def test_unknown_sets_are_refused():
-    with pytest.raises(ValueError, match="no reward set 'best'; choose sound or graded"):
-        rewards.reward_set(TAGS, "best")
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        ("best", "There is no reward 'best'; choose among sound, graded, correctness"),
+        (["sound", "correctness"], "each once and with a name of its own, not: correctness, exact_format"),
+        ([], "not: none"),
+    ],
+)
+def test_what_is_no_set_is_refused(wanted, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        rewards.reward_set(TAGS, wanted)
+
+
+# --- Your own functions: whatever TRL takes ---
+
+
+def plain(completions, **columns):
+    return [len(completion[0]["content"]) for completion in completions]
+
+
+async def waiting(prompts, completions, **columns):
+    await asyncio.sleep(0)
+    return [0.5 for _ in completions]
+
+
+def weighed(completions, weight, topic, **columns):
+    return [weight * (name == "sums") for name in topic]
+
+
+class Arrays:
+    def __call__(self, completions, log_extra, log_metric, **columns):
+        log_extra("seen", [1] * len(completions))
+        return numpy.array([1.0, numpy.nan])
+
+
+def tensors(completions, completion_ids, **columns):
+    return [torch.tensor(1.0), torch.tensor(len(completion_ids[1]))]
+
+
+OWN = {  # a function, the name under which TRL logs it, what it pays
+    plain: ("plain", [3.0, 0.0]),
+    waiting: ("waiting", [0.5, 0.5]),
+    partial(weighed, weight=2): ("weighed", [2.0, 0.0]),
+    Arrays(): ("Arrays", [1.0, None]),
+    tensors: ("tensors", [1.0, 2.0]),
+}
+GIVEN = {"prompts": ["a", "b"], "completion_ids": [[1], [1, 2]], "topic": ["sums", "sets"]}
+
+
+@pytest.mark.parametrize(("function", "name", "paid"), [(f, *told) for f, told in OWN.items()], ids=[n for n, _ in OWN.values()])
+def test_any_function_that_trl_takes_is_paid_by(function, name, paid):
+    completions = [message("one"), message("")]
+    assert rewards.reward_name(function) == name and rewards.pay(function, completions, **GIVEN) == paid
+
+    async def in_a_notebook():
+        return rewards.pay(function, completions, **GIVEN)
+
+    assert asyncio.run(in_a_notebook()) == paid
+    assert [rewards.reward_name(f) for f in rewards.reward_set(TAGS, ["correctness", function])] == ["correctness", name]
+
+
+def test_a_function_that_does_not_pay_each_completion_is_an_error():
+    def forgetful(completions, **columns):
+        return plain(completions[1:])
+
+    with pytest.raises(ValueError, match="The reward forgetful pays 1 of 2 completions"):
+        rewards.pay(forgetful, [message("one"), message("two")])
+
+
+def test_a_checker_of_your_own_decides_what_is_right():
+    def same_letters(answer: str, gold: str) -> bool | None:
+        return sorted(answer) == sorted(gold) if gold else None
+
+    correct, near = rewards.reward_set(TAGS, ["correctness", "proximity"], same_letters)
+    texts, golds = [tags("listen"), tags("silent?"), "silent", tags("x")], ["silent", "silent", "silent", ""]
+    assert correct(texts, answer=golds) == [3.0, 0.0, 0.0, None] and near(texts, answer=golds) == [1.0, 0.0, 0.0, None]
+    read = [read_completion(text, gold, TAGS, same_letters) for text, gold in zip(texts, golds, strict=True)]
+    assert [(r.correct, r.strict_correct, r.reason) for r in read[:2]] == [(True, True, "equal"), (False, False, "different")]
+    assert (read[2].correct, read[2].strict_correct) == (False, False) and read[3].correct is None
 
 
 # --- TRL's contract ---

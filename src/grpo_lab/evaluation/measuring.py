@@ -17,10 +17,10 @@ from grpo_lab.evaluation.plan import short_hash
 from grpo_lab.progress import bar
 from grpo_lab.recipes import Recipe
 from grpo_lab.records import write_jsonl
-from grpo_math.answers import read_completion
+from grpo_math.answers import Checker, read_completion
 from grpo_math.audit import audit, number_text
 from grpo_math.formats import NEXT_PROBLEM, ReasoningFormat, few_shot_prompt, get_format, plain_prompt, question_prompt
-from grpo_math.rewards.contract import RewardFunction, total_reward
+from grpo_math.rewards.contract import RewardFunction, pay, reward_name, total_reward
 from grpo_math.stats import wilson_interval
 
 # A model's prompts without a word about the form; any other style is "chat".
@@ -39,12 +39,16 @@ def render_prompts(tokenizer: PreTrainedTokenizerBase, rows: Dataset, style: str
     return [OWN_PROMPTS[style](messages[-1]["content"]) for messages in rows["prompt"]]
 
 
-def grade(completion: str, question: str, gold: str, fmt: ReasoningFormat, truncated: bool = False) -> dict:
-    """A completion, read once: extracted answers and verdicts, strict (the required form) and flexible (a clearly given answer
-    anywhere), the reason of the flexible one (see `answers.REASONS`), and the audit: claims that it read, false ones, ungrounded
-    numbers, its flags, and `marks`, a [start, end, true value] for each false claim.
+def grade(
+    completion: str, question: str, gold: str, fmt: ReasoningFormat, truncated: bool = False, checker: Checker | None = None
+) -> dict:
+    """A completion, read once, its answer judged by `checker` (None: ours).
+
+    Extracted answers and verdicts, strict (the required form) and flexible (a clearly given answer anywhere); the reason of the
+    flexible one (see `answers.REASONS`); and the audit: claims that it read, false ones, ungrounded numbers, its flags, and
+    `marks`, a [start, end, true value] for each false claim.
     """
-    read = read_completion(completion, gold, fmt)
+    read = read_completion(completion, gold, fmt, checker)
     found = audit(completion, question, read.answer, truncated)
     false = [claim for claim in found.claims if not claim.true]
     return {
@@ -116,7 +120,7 @@ def evaluate(
             "source": items[i]["source"],
             "stratum": items[i].get("stratum", ""),
             "completion": completion.text,
-            **grade(completion.text, question, gold, fmt, completion.truncated),
+            **grade(completion.text, question, gold, fmt, completion.truncated, recipe.checker),
             "truncated": completion.truncated,
             "tokens": completion.tokens,
             "budget": decoding.max_new_tokens,
@@ -203,8 +207,11 @@ def sample_groups(
     settings = recipe.grpo
     decoding = Decoding(settings.max_completion_length, settings.temperature, settings.num_generations)
     samples = evaluate(model, tokenizer, rows, recipe, "rollout", decoding=decoding)
-    texts, golds = ([sample[key] for sample in samples] for key in ("completion", "gold"))
-    paid = {f.__name__: f(completions=texts, answer=golds) for f in reward_functions}
+    completions = [[{"role": "assistant", "content": sample["completion"]}] for sample in samples]
+    columns = {name: [value for value in rows[name] for _ in range(decoding.samples)] for name in rows.column_names}
+    ids = [tokenizer(sample["completion"], add_special_tokens=False)["input_ids"] for sample in samples]
+    given = {"prompts": columns.pop("prompt"), "completion_ids": ids, **columns}
+    paid = {reward_name(function): pay(function, completions, **given) for function in reward_functions}
     for n, sample in enumerate(samples):
         sample["rewards"] = {name: values[n] for name, values in paid.items()}
         sample["reward"] = total_reward(sample["rewards"].values())

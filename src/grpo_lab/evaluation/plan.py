@@ -9,13 +9,15 @@ from datasets import Dataset
 import grpo_math
 from grpo_lab.recipes import Recipe
 from grpo_lab.records import DISCORDANT, PLAN
+from grpo_lab.runs import as_json
 from grpo_math.stats import minimum_detectable_effect
 
 
-def freeze_plan(run: Path, recipe: Recipe, rows: Dataset) -> dict:
+def freeze_plan(run: Path, recipe: Recipe, rows: Dataset, trained: bool = False) -> dict:
     """Write `eval_plan.json` if the run has none, else compare: the plan of a run stays as it was.
 
-    Returns the plan as it is on disk. Its `frozen_before_training` is false where the run already held trained weights.
+    Returns the plan as it is on disk. Its `frozen_before_training` is false where the run already held trained weights,
+    or where what is measured is `trained` elsewhere.
     ValueError says which part differs now, or that the file was changed by hand.
     """
     # 1. What this recipe plans.
@@ -29,6 +31,7 @@ def freeze_plan(run: Path, recipe: Recipe, rows: Dataset) -> dict:
         "twins": evaluation.twins,
         "max_completion_length": evaluation.max_completion_length,
         "extractor_sha256": hash_extractor(),
+        **({"checker": as_json({"": recipe.checker})[""]} if recipe.checker else {}),
         "primary_metric": "accuracy, flexible extraction",
         "comparisons": ["base -> sft", "sft -> grpo", "base -> grpo"] if recipe.supervised else ["base -> grpo"],
         "smallest_difference": round(minimum_detectable_effect(n, DISCORDANT), 4) if n > 1 else None,
@@ -36,7 +39,7 @@ def freeze_plan(run: Path, recipe: Recipe, rows: Dataset) -> dict:
 
     # 2. The first plan of a run is kept, with whether anything was trained by then.
     if not path.is_file():
-        trained = any(run.glob("*/checkpoint-*")) or any(run.glob("*/adapter"))
+        trained = trained or any(run.glob("*/checkpoint-*")) or any(run.glob("*/adapter"))
         plan |= {"frozen_before_training": not trained}
         plan |= {"sha256": _digest(plan)}
         path.write_text(json.dumps(plan, indent=2) + "\n")

@@ -136,7 +136,8 @@ def _front_matter(run: Path, recipe: Recipe, ours: bool, source: Source | None) 
         part = source.name if recipe.evaluation.source else f"held-out part of {source.name}"
         data = {"type": source.path, "name": part, "split": source.split}
     result = {"task": {"type": "text-generation", "name": "mathematics"}, "dataset": data, "metrics": metrics}
-    trained_on = [stage.source.path for stage in (recipe.priming, recipe.sft, recipe.grpo) if stage and stage.source]
+    sources = [stage.source for stage in (recipe.priming, recipe.sft, recipe.grpo) if stage and stage.source]
+    trained_on = [source.path for source in sources if not source.digest]  # a file has no name on the hub
     licence = {"license": "mit"}
     if not ours:
         hub = f"https://huggingface.co/{recipe.base_model}"

@@ -15,9 +15,20 @@ Beside them, `harness` gives the two GSM8K scores of lm-evaluation-harness, to c
 from grpo_math.answers.extract import extract_answer, extract_boxed
 from grpo_math.answers.harness import HARNESS, harness_extract, harness_match
 from grpo_math.answers.refusal import UNANSWERABLE, is_refusal
-from grpo_math.answers.verdict import REASONS, Reading, Verdict, as_number, explain, is_correct, is_equivalent, read_completion
+from grpo_math.answers.verdict import (
+    REASONS,
+    Checker,
+    Reading,
+    Verdict,
+    as_number,
+    explain,
+    is_correct,
+    is_equivalent,
+    read_completion,
+)
 
 __all__ = [
+    "Checker",
     "HARNESS",
     "REASONS",
     "Reading",

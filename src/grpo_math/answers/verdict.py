@@ -6,6 +6,7 @@ every machine and in every thread.
 """
 
 import re
+from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
@@ -33,6 +34,10 @@ _CHOICE = re.compile(
 _LEAD = re.compile(r"\s*(?:the )?(?:final )?answer(?: is)?\s*:?\s*(?=\S)", re.IGNORECASE)
 _DEGENERATE = frozenset({"", "nan", "null", "n/a", "?"})
 _DELIMITER = re.compile(r"(?<!\\)\\[()\[\]]")
+
+
+# (answer, gold): whether it is right, None where the gold cannot be graded.
+Checker = Callable[[str, str], bool | None]
 
 
 class Verdict(NamedTuple):
@@ -107,10 +112,11 @@ def explain(completion: str, gold: str, format: Format | None = None, strict: bo
     return _explain_found(find(completion, format, strict), "" if strict else completion, gold)
 
 
-def read_completion(completion: str, gold: str, format: Format) -> Reading:
+def read_completion(completion: str, gold: str, format: Format, checker: Checker | None = None) -> Reading:
     r"""Both verdicts on a completion, flexible and strict, and its form, for the work of one.
 
-    The same as `explain` and `extract_answer` without and with `strict`, and the `exact` of `format.parse`.
+    The same as `explain` and `extract_answer` without and with `strict`, and the `exact` of `format.parse`. A `checker` decides
+    in place of ours on the answer that was found, "" where there is none.
 
     >>> from grpo_math.formats import get_format
     >>> read_completion("6 * 7 = 42. So it is 42.", "42", get_format("tags"))
@@ -119,13 +125,19 @@ def read_completion(completion: str, gold: str, format: Format) -> Reading:
     parsed = format.parse(completion)
     # An answer in the required form is the answer by either reading; only without one is the rest of the text searched.
     found = Found(parsed.answer) if parsed.answer else find(completion)
-    verdict = _explain_found(found, completion, gold)
+    verdict = _checked(checker, found, gold) if checker else _explain_found(found, completion, gold)
     strict = verdict.correct
     if not parsed.answer:
         strict = None if verdict.correct is None else False
     elif gold == UNANSWERABLE:
         strict = is_refusal(parsed.answer)
     return Reading(verdict.answer, verdict.correct, verdict.reason, parsed.answer, strict, parsed.exact)
+
+
+def _checked(checker: Checker, found: Found, gold: str) -> Verdict:
+    correct = checker(found.answer or "", gold)
+    reason = "ungradable gold" if correct is None else "equal" if correct else "different" if found.answer else "no answer"
+    return Verdict(correct, reason, found.answer, gold)
 
 
 def _explain_found(found: Found, completion: str, gold: str) -> Verdict:

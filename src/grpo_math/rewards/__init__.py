@@ -19,10 +19,10 @@ TRL has penalties of its own (`get_soft_overlong_punishment`, `get_repetition_pe
 
 from collections.abc import Sequence
 
-from grpo_math.answers import is_equivalent
+from grpo_math.answers import Checker, is_equivalent
 from grpo_math.formats import ReasoningFormat
 from grpo_math.rewards.answer import correctness, integer, number, proximity
-from grpo_math.rewards.contract import RewardFunction, gold_text
+from grpo_math.rewards.contract import RewardFunction, gold_text, pay, reward_name
 from grpo_math.rewards.form import approximate_format, exact_format, soft_format, strict_format, xml_structure
 
 __all__ = [
@@ -33,7 +33,9 @@ __all__ = [
     "integer",
     "margin",
     "number",
+    "pay",
     "proximity",
+    "reward_name",
     "reward_set",
     "soft_format",
     "strict_format",
@@ -45,18 +47,43 @@ SOLUTION_MARK = "####"  # of GSM8K: the worked solution before it, the answer be
 TRL_PENALTIES = ("soft_overlong_punishment_reward", "repetition_penalty_reward")  # they pay from -1, or their max_penalty, to 0
 
 
-def reward_set(fmt: ReasoningFormat, kind: str = "sound") -> list[RewardFunction]:
-    """The reward functions of a run.
+def reward_set(
+    fmt: ReasoningFormat, rewards: str | Sequence[str | RewardFunction] = "sound", checker: Checker | None = None
+) -> list[RewardFunction]:
+    """The reward functions of a run: of a set, or of a list that may name sets and functions of this module and hold your own.
 
     sound: a right answer earns 3 and loses at most 0.5; a wrong one in perfect form earns 1.5. graded: these and `proximity`,
-    by which a number that is close earns more than one that is far. Raises ValueError for any other kind.
+    by which a number that is close earns more than one that is far. Your own: any function that TRL takes.
+    checker: `checker(answer, gold) -> bool | None` says what is right in place of `answers.is_equivalent`.
+    ValueError for an unknown name, or where two have the same name, because TRL logs them under it.
+
+    >>> from grpo_math.formats import get_format
+    >>> def brief(completions, **columns):
+    ...     return [float(len(text) < 40) for text in completions]
+    >>> [reward_name(f) for f in reward_set(get_format("boxed"), ["correctness", brief])]
+    ['correctness', 'brief']
     """
-    sound = [correctness(fmt), exact_format(fmt), approximate_format(fmt)]
-    if kind == "sound":
-        return sound
-    if kind == "graded":
-        return [*sound, proximity(fmt)]
-    raise ValueError(f"There is no reward set {kind!r}; choose sound or graded.")
+    single = {f.__name__: f for f in (correctness, proximity, number, integer)}
+    form = {f.__name__: f for f in (exact_format, approximate_format, strict_format, soft_format, xml_structure)}
+    sets = {"sound": ["correctness", "exact_format", "approximate_format"]}
+    sets["graded"] = [*sets["sound"], "proximity"]
+    functions = []
+    for each in [rewards] if isinstance(rewards, str) else rewards:
+        for name in sets.get(each, [each]) if isinstance(each, str) else [each]:
+            if callable(name):
+                functions.append(name)
+            elif name in single:
+                functions.append(single[name](fmt, checker=checker or is_equivalent))
+            elif name in form:
+                functions.append(form[name](fmt))
+            else:
+                raise ValueError(
+                    f"There is no reward {name!r}; choose among {', '.join([*sets, *single, *form])}, or give a function."
+                )
+    names = [reward_name(f) for f in functions]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"REWARDS needs functions, each once and with a name of its own, not: {', '.join(names) or 'none'}.")
+    return functions
 
 
 def margin(functions: Sequence[RewardFunction], weights: Sequence[float] | None = None) -> float:
@@ -77,7 +104,7 @@ def margin(functions: Sequence[RewardFunction], weights: Sequence[float] | None 
         raise ValueError(f"{len(functions)} reward functions need as many weights of 0 or more, not {weights}.")
     total = 0.0
     for weight, f in zip(weights, functions, strict=True):
-        name = getattr(f, "__name__", type(f).__name__)
+        name = reward_name(f)
         if name in TRL_PENALTIES:
             least_right, most_wrong = getattr(f, "max_penalty", -1.0), 0.0
         elif hasattr(f, "bounds"):

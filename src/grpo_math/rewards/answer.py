@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from grpo_math.answers import as_number, extract_answer, is_equivalent
+from grpo_math.answers import Checker, as_number, extract_answer, is_equivalent
 from grpo_math.formats import ReasoningFormat
 from grpo_math.rewards.contract import Completion, Golds, Reward, completion_text, gold_text
 
@@ -13,11 +13,13 @@ from grpo_math.rewards.contract import Completion, Golds, Reward, completion_tex
 class AnswerReward(Reward):
     """Pays for the answer that stands in the required form; None where the gold cannot be graded.
 
-    Raises ValueError where the data set gives no gold answers. A subclass has `pay(given, gold, right)`, for a gold that can be.
+    checker: says whether an answer is right. Raises ValueError where the data set gives no gold answers. A subclass has
+    `pay(given, gold, right)`, for a gold that can be graded.
     """
 
     fmt: ReasoningFormat
     reward: float
+    checker: Checker = is_equivalent
     logs: ClassVar[bool] = False  # one function of a set logs: TRL adds up the rows that it is given for a column
 
     def __call__(
@@ -37,7 +39,7 @@ class AnswerReward(Reward):
         paid = {}
         for given, gold in zip(found, golds, strict=True):
             if (given, gold) not in paid:  # a group often agrees on its answers
-                right = is_equivalent(given, gold)
+                right = self.checker(given, gold)
                 paid[given, gold] = None if right is None else self.pay(given, gold, right)
         return [paid[pair] for pair in zip(found, golds, strict=True)]
 

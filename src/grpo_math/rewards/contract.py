@@ -1,6 +1,10 @@
 """What TRL hands to a reward function, and what every one here answers to."""
 
+import asyncio
+import inspect
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 Completion = str | Sequence[dict]
 Golds = Sequence[str | None]
@@ -18,6 +22,39 @@ class Reward:
     def __name__(self) -> str:
         """The name under which TRL logs it."""
         return type(self).__name__
+
+
+def reward_name(function: RewardFunction) -> str:
+    """The name under which TRL logs a reward function; of a partial, that of its function."""
+    while isinstance(function, partial):
+        function = function.func
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def pay(function: RewardFunction, completions: Sequence[Completion], **given) -> list[float | None]:
+    """What a reward function pays for each completion, called as TRL calls it, with the columns of the data set in `given`.
+
+    Any that TRL takes will do: an async one too, and one that returns a tensor or an array. None, and NaN, is no verdict.
+    ValueError where it does not pay each completion.
+    """
+
+    def ignore(name, value):
+        """Where nobody asked, nothing is logged."""
+
+    paid = function(completions=completions, **{"log_extra": ignore, "log_metric": ignore} | given)
+    if inspect.isawaitable(paid):  # in a thread of its own, because a notebook runs an event loop already
+        with ThreadPoolExecutor(1) as threads:
+            paid = threads.submit(asyncio.run, _awaited(paid)).result()
+    values = [None if value is None or value != value else float(value) for value in paid]
+    if len(values) != len(completions):
+        raise ValueError(
+            f"The reward {reward_name(function)} pays {len(values)} of {len(completions)} completions: it must pay each."
+        )
+    return values
+
+
+async def _awaited(paid):
+    return await paid
 
 
 def total_reward(paid: Iterable[float | None]) -> float:
