@@ -74,11 +74,17 @@ def with_data(recipe: Recipe, data: str, columns: Mapping[str, str] | None = Non
         f"they can show a difference of {100 * shown:.0f} points or more."
     )
 
+    plan, most = recipe.grpo, min(recipe.grpo.prompts_per_rollout, len(ids) - held_out)
+    shares = plan.updates_per_rollout * (plan.micro_batch or 1)
+    prompts = next((n for n in range(most, 0, -1) if n * plan.num_generations % shares == 0), most)
+    if prompts < plan.prompts_per_rollout:
+        print(f"prompts_per_rollout {plan.prompts_per_rollout} → {prompts}, because there are no more problems to train on.")
+
     solved = replace(train, filters=("half the context",)) if any(row["solution"] for row in splits["train"]) else None
     return replace(
         recipe,
         sft=replace(recipe.sft, source=solved, unanswerable=0.0) if recipe.sft and solved else None,
-        grpo=replace(recipe.grpo, source=train),
+        grpo=replace(plan, source=train, prompts_per_rollout=prompts),
         evaluation=replace(
             recipe.evaluation, source=replace(train, split="test") if "test" in splits else None, twins=0, transfer=0
         ),

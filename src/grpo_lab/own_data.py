@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -39,6 +40,7 @@ CHATS = ("messages", "conversations")  # in one column the question and its solu
 TEST_SPLITS = ("test", "validation", "dev")  # the first of them that there is, is measured on
 KINDS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 LONGEST_ANSWER = 60  # characters; in a longer text the answer is looked for
+ANNOTATION = re.compile(r"<<[^<>]*>>")  # GSM8K's calculator calls, such as <<48/2=24>>
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -85,7 +87,7 @@ def read_row(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict:
         solution = ""
     if box := extract_boxed(solution):  # the form of the recipe says where the answer stands
         solution = solution.replace(f"\\boxed{{{box}}}", box)
-    worked = solution.partition("####")[0].strip()
+    worked = ANNOTATION.sub("", solution.partition("####")[0]).strip()
     return {"question": question.strip(), "answer": list(dict.fromkeys(filter(None, golds))), "solution": worked}
 
 
@@ -254,5 +256,7 @@ def _read_hub(path: str) -> dict:
         return dict(download(name, configuration or None))
     except ValueError as error:
         if "Config name is missing" in str(error):
-            raise ValueError(f'{path} has several configurations, name one: DATA = "{path}:...". {error}') from None
+            raise ValueError(
+                f'{path} has several configurations, name one: DATA = "{path}:...". {" ".join(str(error).split())}'
+            ) from None
         raise

@@ -16,7 +16,6 @@ OpenR1-Math's 94,000 problems with their long traces need never be read.
 
 import hashlib
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -29,7 +28,7 @@ from typing import Any, NamedTuple
 from datasets import Dataset
 
 from grpo_lab.contamination import normalise
-from grpo_lab.own_data import download, read_splits
+from grpo_lab.own_data import ANNOTATION, download, read_splits
 from grpo_lab.recipes import Source
 from grpo_math.answers import UNANSWERABLE, as_number, is_correct
 from grpo_math.formats import ReasoningFormat, user_turn
@@ -39,7 +38,6 @@ from grpo_math.unanswerable import make_twin
 PROMPT_QUANTILE = 0.9  # "prompt length" drops the prompts that are longer than this quantile
 
 _NO_ANSWER = frozenset({"proof", "notfound", "not found"})  # NuminaMath's marks, which OpenR1-Math may inherit
-_ANNOTATION = re.compile(r"<<[^<>]*>>")  # GSM8K's calculator calls, such as <<48/2=24>>
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,7 @@ def _read_dapo(row: dict) -> tuple[str | None, list[Solution]]:
 
 def _read_gsm8k(row: dict) -> tuple[str | None, list[Solution]]:
     steps, mark, gold = (row["answer"] or "").rpartition("####")
-    steps = _ANNOTATION.sub("", steps).strip()
+    steps = ANNOTATION.sub("", steps).strip()
     return gold if mark else None, [Solution(steps, complete=bool(steps))]  # people wrote them: the gold answer is theirs
 
 
