@@ -30,7 +30,7 @@ class Parsed:
 class ReasoningFormat:
     r"""Marks around the working and the answer, and the system prompt that asks for them.
 
-    Where the answer is marked by `\boxed{` and `}` the working is free and its marks are empty.
+    Where the answer is marked by `\boxed{` and `}` the marks of the working may be empty: then all before the box is working.
     """
 
     name: str
@@ -42,7 +42,7 @@ class ReasoningFormat:
 
     @property
     def boxed(self) -> bool:
-        r"""Whether the answer stands in `\boxed{...}` after free working."""
+        r"""Whether the answer stands in `\boxed{...}`."""
         return self.answer_start == r"\boxed{"
 
     def parse(self, text: str) -> Parsed:
@@ -56,9 +56,8 @@ class ReasoningFormat:
 
     def render_target(self, reasoning: str, answer: str) -> str:
         """The assistant's message of a worked example in this form, without added white space."""
-        if self.boxed:
-            return f"{reasoning}\n{self.answer_start}{answer}{self.answer_end}"
-        return "".join((self.reasoning_start, reasoning, self.reasoning_end, self.answer_start, answer, self.answer_end))
+        line = "\n" if self.boxed else ""
+        return "".join((self.reasoning_start, reasoning, self.reasoning_end, line, self.answer_start, answer, self.answer_end))
 
     def _parse_tags(self, text: str) -> Parsed:
         body = text.removeprefix(self.reasoning_start)
@@ -73,17 +72,28 @@ class ReasoningFormat:
         exact = bool(reasoning and answer and self.reasoning_start not in body and not between.strip() and not after.strip())
         return Parsed(reasoning or None, answer or None, exact)
 
+    def after_working(self, text: str) -> str:
+        """Where a box is the answer, not working: behind the one end of the working; in a free form behind a thinking block."""
+        if not self.reasoning_end:
+            return text[text.rfind("</think>") + 1 :]
+        working, end, behind = text.removeprefix(self.reasoning_start).partition(self.reasoning_end)
+        return "" if self.reasoning_start in working + behind or self.reasoning_end in behind else behind
+
     def _parse_boxed(self, text: str) -> Parsed:
-        boxes = _BOX.finditer(text, text.rfind("</think>") + 1)  # a box in a thinking block is working
+        behind = self.after_working(text)
+        boxes = _BOX.finditer(behind)
         box = next(boxes, None)
         if box is None or next(boxes, None) is not None:
             return Parsed(None, None, False)
         depth = 1
-        for brace in _BRACE.finditer(text, box.end(), box.end() + _MAX_BOX):
+        for brace in _BRACE.finditer(behind, box.end(), box.end() + _MAX_BOX):
             depth += {"{": 1, "}": -1}.get(brace.group(), 0)
             if depth == 0:
-                reasoning, answer = text[: box.start()].strip(), text[box.end() : brace.start()].strip()
-                exact = bool(reasoning and answer and _AFTER_BOX.fullmatch(text, brace.end()))
+                before = text[: len(text) - len(behind) + box.start()]
+                if self.reasoning_end:
+                    before = before.removeprefix(self.reasoning_start).partition(self.reasoning_end)[0]
+                reasoning, answer = before.strip(), behind[box.end() : brace.start()].strip()
+                exact = bool(reasoning and answer and _AFTER_BOX.fullmatch(behind, brace.end()))
                 return Parsed(reasoning or None, answer or None, exact)
         return Parsed(None, None, False)
 
@@ -109,6 +119,23 @@ FORMATS: dict[str, ReasoningFormat] = {
     ),
     "boxed": ReasoningFormat(
         "boxed", "", "", r"\boxed{", "}", r"Solve the maths problem step by step, and end with the final answer in one \boxed{}."
+    ),
+    "think": ReasoningFormat(
+        "think",
+        "<think>",
+        "</think>",
+        r"\boxed{",
+        "}",
+        r"Solve the maths problem. Think step by step inside <think> and </think>, then give the final answer in one \boxed{}.",
+    ),
+    "think-answer": ReasoningFormat(
+        "think-answer",
+        "<think>",
+        "</think>",
+        "<answer>",
+        "</answer>",
+        "Solve the maths problem. Think step by step inside <think> and </think>, "
+        "then put the final answer alone inside <answer> and </answer>.",
     ),
 }
 

@@ -21,7 +21,7 @@ from grpo_math.formats import (
     question_prompt,
 )
 
-TAGS, XML, BOXED = (FORMATS[name] for name in ("tags", "xml", "boxed"))
+TAGS, XML, BOXED, THINK, THINK_ANSWER = (FORMATS[name] for name in ("tags", "xml", "boxed", "think", "think-answer"))
 AWKWARD = [*"\\'\"\naé😀", "{{", "}}", "{%", "%}", "{#", "\r\n", "\\boxed{1}", "\\n", "\\u0041", "<|im_end|>"]
 texts = st.lists(st.sampled_from(AWKWARD) | st.text(max_size=5), max_size=8).map("".join)
 tags = [tag for f in FORMATS.values() for tag in (f.reasoning_start, f.reasoning_end, f.answer_start, f.answer_end)]
@@ -71,6 +71,14 @@ PARSED = {
     "open box": (BOXED, "w \\boxed{42", None, None, False),
     "box while thinking": (BOXED, "<think>\\boxed{41}</think> w \\boxed{42}", "<think>\\boxed{41}</think> w", "42", True),
     "only while thinking": (BOXED, "<think>\\boxed{41}</think> done", None, None, False),
+    "thought": (THINK, "<think>w \\boxed{41}, no</think>\nSo it is $\\boxed{42}$.", "w \\boxed{41}, no", "42", True),
+    "thought, opened by the prompt": (THINK, "w</think>\\boxed{42}", "w", "42", True),
+    "thought, text after the box": (THINK, "w</think>\\boxed{42} apples", "w", "42", False),
+    "thinking not finished": (THINK, "<think>w \\boxed{42} but wait", None, None, False),
+    "thought twice": (THINK, "w</think>\\boxed{41}<think>v</think>\\boxed{42}", None, None, False),
+    "thought, two boxes": (THINK, "w</think>\\boxed{41} \\boxed{42}", None, None, False),
+    "thought of nothing": (THINK, "</think>\\boxed{42}", None, "42", False),
+    "thought, with a section": (THINK_ANSWER, "w \\boxed{41}</think>\n<answer>42</answer>", "w \\boxed{41}", "42", True),
 }
 
 

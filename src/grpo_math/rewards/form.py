@@ -28,10 +28,13 @@ class FormReward(Reward):
 
     def marks(self, text: str) -> list[bool]:
         """Does each mark stand exactly once? False is added where the prompt's tag is repeated."""
-        if self.fmt.boxed:
-            return [text.count(self.fmt.answer_start) == 1, self.fmt.parse(text).answer is not None]
-        body = text.removeprefix(self.fmt.reasoning_start)
-        return [body.count(tag) == 1 for tag in self.tags()] + [False] * (self.fmt.reasoning_start in body)
+        fmt, body = self.fmt, text.removeprefix(self.fmt.reasoning_start)
+        if not fmt.reasoning_end:
+            return [text.count(fmt.answer_start) == 1, fmt.parse(text).answer is not None]
+        answer = [body.count(mark) == 1 for mark in (fmt.answer_start, fmt.answer_end)]
+        if fmt.boxed:  # a box in the working is working
+            answer = [fmt.after_working(text).count(fmt.answer_start) == 1, fmt.parse(text).answer is not None]
+        return [body.count(fmt.reasoning_end) == 1, *answer] + [False] * (fmt.reasoning_start in body)
 
 
 @dataclass(frozen=True)
@@ -150,5 +153,6 @@ class xml_structure(FormReward):
         parsed = self.fmt.parse(text)
         if parsed.answer is None:
             return 0
-        box = text.lstrip()[len(parsed.reasoning or "") :].partition("{")[2]
+        behind = self.fmt.after_working(text) if self.fmt.reasoning_end else text.lstrip()[len(parsed.reasoning or "") :]
+        box = behind.partition("\\boxed")[2].partition("{")[2]
         return len(box.lstrip()[len(parsed.answer) :].lstrip()[1:].strip())
