@@ -6,6 +6,7 @@ Call `runs.choose_backend` before this module is imported: Unsloth patches the l
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import torch
@@ -14,8 +15,8 @@ from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, R
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from grpo_lab import attention
+from grpo_lab.chat import prepare_tokenizer
 from grpo_lab.recipes import Lora, Recipe
-from grpo_math.formats import chat_template, get_format, plain_template
 
 MOST_THREADS = 4  # a model this small only gets slower on more
 
@@ -48,7 +49,7 @@ def load_base(recipe: Recipe, root: Path, backend: str) -> tuple[PreTrainedModel
     if backend == "unsloth":
         from unsloth import FastLanguageModel
 
-        model, tokenizer = FastLanguageModel.from_pretrained(
+        model, _ = FastLanguageModel.from_pretrained(
             name,
             max_seq_length=recipe.max_length,
             dtype=dtype,
@@ -66,10 +67,9 @@ def load_base(recipe: Recipe, root: Path, backend: str) -> tuple[PreTrainedModel
         elif torch.backends.mps.is_available():
             settings["device_map"] = {"": "mps"}
         model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, **settings)
-        tokenizer = AutoTokenizer.from_pretrained(name)
     attention.use_on_cpu(model)
     torch.set_num_threads(min(MOST_THREADS, torch.get_num_threads()))
-    return model, prepare_tokenizer(tokenizer, recipe)
+    return model, load_tokenizer(recipe, root)  # Unsloth's own would pad otherwise, or be a processor of images too
 
 
 def base_path(recipe: Recipe, root: Path) -> str:
@@ -85,22 +85,17 @@ def load_tokenizer(recipe: Recipe, root: Path) -> PreTrainedTokenizerBase:
     return prepare_tokenizer(AutoTokenizer.from_pretrained(base_path(recipe, root)), recipe)
 
 
-def prepare_tokenizer(tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> PreTrainedTokenizerBase:
-    """The tokenizer with the recipe's chat template, left padding, and turns that end."""
-    tokenizer.padding_side = "left"
-    fmt = get_format(recipe.format)
-    tokenizer.chat_template = plain_template(fmt) if recipe.template == "plain" else chat_template(fmt, recipe.system_prompt)
-    # The end of a turn is the end of a text, and padding another token: else a model that pads never learns to stop.
-    if "<|im_end|>" in tokenizer.get_vocab():
-        tokenizer.eos_token = "<|im_end|>"
-    if tokenizer.pad_token is None or tokenizer.pad_token == tokenizer.eos_token:
-        tokenizer.pad_token = "<|endoftext|>"
-    return tokenizer
-
-
 def add_adapter(model: PreTrainedModel, lora: Lora, backend: str, seed: int) -> PreTrainedModel:
-    """A fresh trainable LoRA adapter on the model. ValueError where it has one already."""
+    """A fresh trainable LoRA adapter on the model; the weights of its blocks that it leaves out are named.
+
+    ValueError where the model has an adapter already, or none of the layers that one would be put on.
+    """
     _require_bare(model)
+    if not any(name.rpartition(".")[2] in lora.target_modules for name, _ in model.named_modules()):
+        raise ValueError(
+            f"The {type(model).__name__} has none of the layers that LoRA is put on ({', '.join(lora.target_modules)}): set "
+            "MODEL to another base, or name its linear layers in the recipe's lora.target_modules."
+        )
     lora_settings = {
         "r": lora.rank,
         "lora_alpha": lora.alpha,
@@ -112,13 +107,25 @@ def add_adapter(model: PreTrainedModel, lora: Lora, backend: str, seed: int) -> 
         from unsloth import FastLanguageModel
 
         checkpointing = "unsloth" if torch.cuda.is_available() else False
-        return FastLanguageModel.get_peft_model(
+        model = FastLanguageModel.get_peft_model(
             model, random_state=seed, use_gradient_checkpointing=checkpointing, **lora_settings
         )
-    from peft import LoraConfig, get_peft_model
+    else:
+        from peft import LoraConfig, get_peft_model
 
-    torch.manual_seed(seed)
-    return get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **lora_settings))
+        torch.manual_seed(seed)
+        model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **lora_settings))
+    _name_left_out(model)
+    return model
+
+
+def _name_left_out(model: PreTrainedModel) -> None:
+    """Print which matrices of the model's blocks (their names hold a number) have no adapter; nothing where all have."""
+    names = [name for name, weight in model.named_parameters() if weight.dim() > 1 and re.search(r"\.\d+\.", name)]
+    left = [name.removesuffix(".weight") for name in names if "lora_" not in name and ".base_layer." not in name]
+    if left:
+        kinds = sorted({name.rpartition(".")[2] for name in left})
+        print(f"{len(left)} weights of the model's blocks have no adapter and stay as they are: {', '.join(kinds)}.")
 
 
 def _require_bare(model: PreTrainedModel) -> None:
@@ -164,13 +171,23 @@ def fetch_adapter(name: str, root: Path) -> Path:
 def load_adapter(model: PreTrainedModel, adapter: Path, trainable: bool) -> PreTrainedModel:
     """The base model with an adapter that an earlier stage saved, to train on or to measure.
 
-    ValueError where the adapter lacks weights, or holds some that fit nothing: PEFT would leave those as they are, at zero.
+    ValueError where the adapter is of another shape, lacks weights, or holds some that fit nothing: PEFT would leave those as
+    they are, at zero.
     """
     from peft import PeftModel, get_peft_model_state_dict
     from safetensors import safe_open
 
     _require_bare(model)
-    loaded = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
+    try:
+        loaded = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
+    except RuntimeError as error:
+        if "size mismatch" not in str(error):
+            raise
+        of = json.loads((adapter / "adapter_config.json").read_text()).get("base_model_name_or_path")
+        raise ValueError(
+            f"{adapter} does not fit the model: its weights have other shapes, as it was trained on {of}. Set MODEL to that "
+            "base, or choose another RUN and train again."
+        ) from None
     expected = get_peft_model_state_dict(loaded)
     with safe_open(adapter / "adapter_model.safetensors", "pt") as saved:
         wrong = sorted(expected.keys() ^ saved.keys())

@@ -154,9 +154,12 @@ class Recipe:
     """Everything that one run needs, from the base model to the evaluation.
 
     base_model: a hub id, or a folder of this repository. priming, sft: None where the recipe has no such stage.
-    format: a name in `formats.FORMATS`. template: "chatml", or "plain" for a base that has never seen a chat.
-    system_prompt (ChatML only): None is the format's own, "" is none at all.
-    base_prompt: how the base model is measured, a style of `evaluation.render_prompts`.
+    format: a name in `formats.FORMATS`. template: "chatml", or "plain" for a base that has never seen a chat. Where the base's
+    vocabulary lacks ChatML's marks, "chatml" is the base's own chat template with our system prompt and opening tag, and the
+    plain one for a base without any (see `chat.prepare_tokenizer`).
+    system_prompt (not in the plain template): None is the format's own, "" is none at all.
+    base_prompt: how the base model is measured, a style of `evaluation.render_prompts`: "plain", "few-shot", "chat", or
+    "question": the question alone in ChatML, in the base's own template, or plainly.
     rewards, checker: as `rewards.reward_set` takes them. precision: "auto" (as the device has it), or "float32".
     max_number, problem_steps: the tiny world's difficulty (see `tiny.problems.Difficulty`).
     needs: what a machine must have. variants: from the largest hardware to the smallest; `for_device` takes the first that fits

@@ -153,19 +153,23 @@ def user_turn(question: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": question}]
 
 
-def chat_template(fmt: ReasoningFormat, system_prompt: str | None = None) -> str:
+_UNLESS_SYSTEM = "{% if not messages | selectattr('role', 'equalto', 'system') | list %}"
+
+
+def chat_template(fmt: ReasoningFormat, system_prompt: str | None = None, begin: str = "") -> str:
     """A ChatML template in Jinja whose generation prompt opens the working.
 
     `system_prompt`: None is the format's own, "" is no system turn; a conversation's own system
-    turn takes its place. Texts enter as escaped literals or as data, so all come out verbatim.
+    turn takes its place. `begin`: as in `plain_template`. Texts enter as escaped literals or as
+    data, so all come out verbatim.
     """
     system = fmt.system_prompt if system_prompt is None else system_prompt
     turn = "{{ '<|im_start|>' + %s + '\\n' + %s + '<|im_end|>\\n' }}"
     default = turn % ("'system'", _literal(system))
-    unless = "{% if not messages | selectattr('role', 'equalto', 'system') | list %}"
     return "".join(
         (
-            f"{unless}{default}{{% endif %}}" if system else "",
+            _output(begin),
+            f"{_UNLESS_SYSTEM}{default}{{% endif %}}" if system else "",
             "{% for message in messages %}",
             turn % ("message['role']", "message['content']"),
             "{% endfor %}",
@@ -174,6 +178,40 @@ def chat_template(fmt: ReasoningFormat, system_prompt: str | None = None) -> str
             " }}{% endif %}",
         )
     )
+
+
+OWN_TEMPLATE = "{# the model's own chat template #}"  # stands before and behind it
+
+
+def wrapped_template(
+    own: str, fmt: ReasoningFormat, system_prompt: str | None, *, system_turn: bool, begin: str = "", gap: str = ""
+) -> str:
+    """A chat model's own template in Jinja, between a system prompt and the tag that opens the working.
+
+    `system_prompt`, `begin`: as in `chat_template`; where the model knows no system turn (`system_turn`
+    False) it stands before the first message. `gap`: what the template writes between its
+    generation prompt and an answer. With the variable `bare` the template does what it did.
+    """
+    system = fmt.system_prompt if system_prompt is None else system_prompt
+    as_turn = "[{'role': 'system', 'content': %s}] + messages"
+    as_text = "[{'role': messages[0]['role'], 'content': %s + messages[0]['content']}] + messages[1:]"
+    first = as_turn % _literal(system) if system_turn else as_text % _literal(f"{system}\n\n")
+    opening = gap + fmt.reasoning_start if fmt.reasoning_start else ""  # a space alone would be cut off the first word's token
+    return "".join(
+        (
+            _output(begin),
+            # A prompt that holds today's date would be another one tomorrow.
+            "{% macro strftime_now(form) %}1 January 2025{% endmacro %}" if "strftime_now" in own else "",
+            f"{{% if not bare %}}{_UNLESS_SYSTEM}{{% set messages = {first} %}}{{% endif %}}{{% endif %}}" if system else "",
+            OWN_TEMPLATE + own.removesuffix("\n") + OWN_TEMPLATE,  # as Jinja reads it alone
+            f"{{% if add_generation_prompt and not bare %}}{{{{ {_literal(opening)} }}}}{{% endif %}}" if opening else "",
+        )
+    )
+
+
+def _output(text: str) -> str:
+    """What writes the text in Jinja, nothing for none."""
+    return f"{{{{ {_literal(text)} }}}}" if text else ""
 
 
 def _literal(text: str) -> str:
@@ -211,20 +249,22 @@ def question_prompt(question: str) -> str:
     return f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
 
 
-def plain_template(fmt: ReasoningFormat) -> str:
+def plain_template(fmt: ReasoningFormat, end: str = "<|im_end|>", begin: str = "") -> str:
     """A template in Jinja for a base model that has never seen a chat: `plain_prompt`, then the tag that opens the working.
 
     It takes one question and, in training, its answer; there are no role names and no system turn that the model would have to
-    learn to look past. The answer ends with the same `<|im_end|>` as in ChatML.
+    learn to look past. The answer ends with the token `end`, by default the same as in ChatML; `begin` is the token that every
+    text begins with, where the model has one.
     """
     before, after = plain_prompt("\0").split("\0")
     return "".join(
         (
+            _output(begin),
             "{% for message in messages %}{% if message['role'] == 'user' %}{{ ",
             _literal(before),
             " + message['content'] + ",
             _literal(after),
-            " }}{% else %}{{ message['content'] + '<|im_end|>\\n' }}",
+            f" }}}}{{% else %}}{{{{ message['content'] + '{end}\\n' }}}}",
             "{% endif %}{% endfor %}{% if add_generation_prompt %}{{ ",
             _literal(fmt.reasoning_start),
             " }}{% endif %}",

@@ -206,7 +206,7 @@ def test_a_fingerprint_changes_with_the_adapter(tokenizer):
 @pytest.fixture
 def vllm(monkeypatch):
     """A module in the place of vLLM that notes what it is asked."""
-    asked = SimpleNamespace(llm=None, params=[], lora=[])
+    asked = SimpleNamespace(llm=None, params=[], lora=[], prompts=[])
 
     class LLM:
         def __init__(self, **settings):
@@ -214,6 +214,7 @@ def vllm(monkeypatch):
 
         def generate(self, prompts, params, lora_request, use_tqdm):
             asked.params += params
+            asked.prompts += prompts
             asked.lora.append(lora_request)
             end = params[0]["stop_token_ids"][0]
             done = SimpleNamespace(text="2", token_ids=[5, end], finish_reason="stop")
@@ -240,6 +241,9 @@ def test_vllm_serves_the_base_and_every_adapter(vllm, tokenizer, tmp_path):
         samples = evaluation.evaluate(model, tokenizer, rows, SMALL, name)
         found = sorted((s["completion"], s["tokens"], s["truncated"]) for s in samples)
         assert found == [("2", 1, False), ("2 2", 2, True), ("2 2", 2, True)]
+    asked = [prompt["prompt_token_ids"] for prompt in vllm.prompts[:3]]  # a text would get a second BOS
+    texts = evaluation.render_prompts(tokenizer, rows, "chat")
+    assert sorted(asked) == sorted(tokenizer(texts, add_special_tokens=False).input_ids)
     assert vllm.llm["enable_lora"] and vllm.llm["dtype"] == "float32" and vllm.llm["max_lora_rank"] == 32
     assert vllm.lora[0] is None and [lora[0] for lora in vllm.lora[1:]] == ["sft", "grpo"]
     assert len({lora[1] for lora in vllm.lora[1:]}) == 2, "each adapter has a number of its own"

@@ -192,9 +192,8 @@ def test_on_apple_silicon_both_stages_train_through_peft_on_mps(monkeypatch):
 
     monkeypatch.setattr(models.AutoModelForCausalLM, "from_pretrained", from_pretrained)
     recipe = recipes.for_device(recipes.get_recipe("qwen3-4b-engine"), Device("mps", "Apple M3 Max", 36.0))
-    monkeypatch.setattr(
-        models.AutoTokenizer, "from_pretrained", lambda name: SimpleNamespace(get_vocab=dict, pad_token="<p>", eos_token="<e>")
-    )
+    tokenizer = models.load_tokenizer(TINY, ROOT)
+    monkeypatch.setattr(models.AutoTokenizer, "from_pretrained", lambda name: tokenizer)
     models.load_base(recipe, ROOT, runs.choose_backend("auto", "mps"))
     assert asked == {"dtype": torch.float32, "device_map": {"": "mps"}}
     args = training.device_args(recipe)

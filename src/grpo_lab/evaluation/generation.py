@@ -144,7 +144,9 @@ class VllmGenerator:
             )
             for i in range(len(prompts))
         ]
-        outputs = self.llm.generate(list(prompts), params, lora_request=self.lora, use_tqdm=False)
+        ids = self.tokenizer(list(prompts), add_special_tokens=False).input_ids  # of a text vLLM would begin with a second BOS
+        inputs = [{"prompt_token_ids": tokens} for tokens in ids]
+        outputs = self.llm.generate(inputs, params, lora_request=self.lora, use_tqdm=False)
         completions = []
         for output in (output.outputs[0] for output in outputs):
             ended = bool(output.token_ids) and output.token_ids[-1] in ends

@@ -12,6 +12,7 @@ from pathlib import Path
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from grpo_lab.chat import ask_alone, text_begin
 from grpo_lab.evaluation.generation import Completion, Decoding, TransformersGenerator, VllmGenerator
 from grpo_lab.evaluation.plan import short_hash
 from grpo_lab.progress import bar
@@ -19,12 +20,16 @@ from grpo_lab.recipes import Recipe
 from grpo_lab.records import write_jsonl
 from grpo_math.answers import Checker, read_completion
 from grpo_math.audit import audit, number_text
-from grpo_math.formats import NEXT_PROBLEM, ReasoningFormat, few_shot_prompt, get_format, plain_prompt, question_prompt
+from grpo_math.formats import NEXT_PROBLEM, ReasoningFormat, few_shot_prompt, get_format, plain_prompt
 from grpo_math.rewards.contract import RewardFunction, pay, reward_name, total_reward
 from grpo_math.stats import wilson_interval
 
 # A model's prompts without a word about the form; any other style is "chat".
-OWN_PROMPTS = {"plain": plain_prompt, "few-shot": few_shot_prompt, "question": question_prompt}
+OWN_PROMPTS = {
+    "plain": lambda tokenizer, question: text_begin(tokenizer) + plain_prompt(question),
+    "few-shot": lambda tokenizer, question: text_begin(tokenizer) + few_shot_prompt(question),
+    "question": ask_alone,
+}
 MOST_TRUNCATED = 0.02  # a share of truncated completions above this calls for a second look at twice the budget
 
 
@@ -36,7 +41,7 @@ def render_prompts(tokenizer: PreTrainedTokenizerBase, rows: Dataset, style: str
         ]
     if style not in OWN_PROMPTS:
         raise ValueError(f"There is no prompt style {style!r}; choose one of chat, {', '.join(OWN_PROMPTS)}.")
-    return [OWN_PROMPTS[style](messages[-1]["content"]) for messages in rows["prompt"]]
+    return [OWN_PROMPTS[style](tokenizer, messages[-1]["content"]) for messages in rows["prompt"]]
 
 
 def grade(
