@@ -11,7 +11,7 @@ import pandas as pd
 
 from grpo_lab import figures
 from grpo_lab.report import label_of
-from grpo_lab.report.marks import marked_html, marked_text
+from grpo_lab.report.marks import marked_text
 from grpo_lab.report.tables import markdown_table
 from grpo_math.rewards import pay, reward_name
 
@@ -83,11 +83,9 @@ def live_html(metrics: Sequence[dict], rollout: Sequence[dict], steps: int, rewa
     if not groups:
         return picture
     group = sorted(groups.values(), key=lambda rows: sum(row["reward"] for row in rows))[len(groups) // 2]
-    shown = "".join(
-        f"<p>{place} paid of {len(group)}: reward {row['reward']:.2f} of {rewards[1]:.2f}</p>"
-        f'<pre style="white-space:pre-wrap">{marked_html(row["completion"], row["question"])}</pre>'
-        for place, row in zip(("best", "worst"), (group[0], group[-1])[: len(group)], strict=False)
-    )
+    places = dict(zip(("best", "worst"), (group[0], group[-1])[: len(group)], strict=False))
+    head = [f"{place} paid of {len(group)}: reward {row['reward']:.2f} of {rewards[1]:.2f}" for place, row in places.items()]
+    shown = _table(head, [[completion_html(row["completion"]) for row in places.values()]])
     return f"{picture}<p><b>{escape(group[0]['question'])}</b> Gold answer: {escape(group[0]['gold'])}</p>{shown}"
 
 

@@ -6,6 +6,10 @@ from made_up_run import well_formed
 from grpo_lab import report, show
 from grpo_lab.records import write_jsonl
 from grpo_lab.tiny.ways import way_of
+from grpo_math import rewards
+from grpo_math.formats import get_format
+
+TAGS = get_format("tags")
 
 BEST = "10" * 20
 WORST = "0" * 40
@@ -43,6 +47,15 @@ def test_a_run_is_told_in_the_direction_that_it_took(sft, grpo, changed, differe
     told = report.changes_sentence(rows("sft", sft), rows("grpo", grpo))
     solved, broken = (sum(pair == kind for pair in zip(sft, grpo, strict=True)) for kind in (("0", "1"), ("1", "0")))
     assert told.startswith(f"Of 40 problems: solved {solved}, broken {broken}, ") and difference in told
+
+
+def test_the_margin_is_said_also_where_it_is_none_or_not_known():
+    sound = rewards.reward_set(TAGS)
+    assert report.margin_sentence(sound) == "A right answer earns at least 1 more than any wrong one."
+    assert "may earn as much as a right one: the margin is -0.9." in report.margin_sentence(
+        [*sound, rewards.exact_format(TAGS, 1.9)]
+    )
+    assert report.margin_sentence([*sound, lambda completions, **columns: []]).startswith("What <lambda> pays is not known")
 
 
 def group(*paid: tuple[str, float, bool]) -> list[dict]:

@@ -15,6 +15,7 @@ from grpo_lab.report.sentences import (
     form_sentence,
     group_sentence,
     headline_sentences,
+    margin_sentence,
     sampling_sentences,
     transfer_sentence,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "has_part",
     "headline_sentences",
     "label_of",
+    "margin_sentence",
     "markdown_table",
     "plan_sentence",
     "results_markdown",

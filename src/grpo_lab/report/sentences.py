@@ -8,6 +8,8 @@ from statistics import fmean
 from grpo_lab.records import checkpoints_of, label_of, samples_of
 from grpo_lab.report.comparisons import Comparison, changed_samples, compare_checkpoints, has_false_claim, is_right
 from grpo_lab.report.tables import counted, pair_label, percent, points
+from grpo_math.rewards import margin
+from grpo_math.rewards.contract import RewardFunction
 from grpo_math.stats import PairedDifference, SampledDifference, paired_difference
 
 
@@ -17,6 +19,17 @@ def form_sentence(samples: Sequence[dict]) -> str:
     ended = sum(not row["truncated"] for row in samples)
     told = f"Of {counted(len(samples), 'completion')} {ended} ended without being cut off"
     return f"{told}, {formed} are in the required form, {right} are right."
+
+
+def margin_sentence(functions: Sequence[RewardFunction]) -> str:
+    """By how much a right answer earns more than any wrong one, or why that is not known."""
+    try:
+        least = margin(functions)
+    except ValueError as error:
+        return str(error)
+    if least > 0:
+        return f"A right answer earns at least {least:g} more than any wrong one."
+    return f"A wrong answer may earn as much as a right one: the margin is {least:g}. Let correctness pay more."
 
 
 def group_sentence(group: Sequence[dict], way_of: Callable[[str], str] | None = None) -> str:
