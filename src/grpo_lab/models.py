@@ -5,8 +5,11 @@ Call `runs.choose_backend` before this module is imported: Unsloth patches the l
 """
 
 import hashlib
+import io
 import json
 import re
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import torch
@@ -49,13 +52,14 @@ def load_base(recipe: Recipe, root: Path, backend: str) -> tuple[PreTrainedModel
     if backend == "unsloth":
         from unsloth import FastLanguageModel
 
-        model, _ = FastLanguageModel.from_pretrained(
-            name,
-            max_seq_length=recipe.max_length,
-            dtype=dtype,
-            load_in_4bit=in_4bit,
-            use_gradient_checkpointing="unsloth" if on_gpu else False,
-        )
+        with redirect_stdout(sys.stdout if on_gpu else io.StringIO()):  # on a CPU it says at each load that it is one
+            model, _ = FastLanguageModel.from_pretrained(
+                name,
+                max_seq_length=recipe.max_length,
+                dtype=dtype,
+                load_in_4bit=in_4bit,
+                use_gradient_checkpointing="unsloth" if on_gpu else False,
+            )
     else:
         settings = {}
         if in_4bit:

@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import io
 import json
 import os
 import platform
@@ -16,6 +17,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import redirect_stdout
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -175,7 +177,8 @@ def choose_backend(wanted: str = "auto", device_kind: str = "cpu") -> str:
     if wanted == "auto":
         wanted = "unsloth" if installed and device_kind != "mps" else "peft"
     if wanted == "unsloth":
-        importlib.import_module("unsloth")
+        with redirect_stdout(io.StringIO() if device_kind == "cpu" else sys.stdout):  # what it says of a CPU, `start` says
+            importlib.import_module("unsloth")
     return wanted
 
 

@@ -102,13 +102,20 @@ def rows(path: Path) -> list[dict]:
 
 
 def test_a_stopped_training_says_what_is_kept_in_one_sentence(tmp_path):
-    trainer = Mock(**{"args.to_json_string.return_value": "", "state.global_step": 3, "callback_handler.callbacks": []})
-    trainer.model, trainer.train = torch.nn.Linear(2, 2), Mock(side_effect=KeyboardInterrupt)
+    trainer = Mock(**{"args.to_json_string.return_value": "", "state.global_step": 0, "callback_handler.callbacks": []})
+
+    def interrupted(**_):
+        trainer.state.global_step = 3
+        raise KeyboardInterrupt
+
+    trainer.model, trainer.train = torch.nn.Linear(2, 2), interrupted
     with pytest.raises(KeyboardInterrupt) as stop:
         training.train(trainer, tmp_path / "sft")
     sentence = "Stopped at step 3: no checkpoint is kept yet; run this cell again to begin anew."
     assert stop.value._render_traceback_() == [sentence], "a notebook shows the sentence alone"
     assert not (tmp_path / "sft_learning.json").exists()
+    with pytest.raises(RuntimeError, match="was used already: make it again"):
+        training.train(trainer, tmp_path / "sft")
 
 
 @pytest.mark.parametrize("skipped", [[False, False], [True, True, False], [], [True, True]], ids=str)

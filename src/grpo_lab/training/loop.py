@@ -23,9 +23,11 @@ def train(trainer: Trainer, stage_dir: Path, mirror: Mirror | None = None) -> Le
     """Train from the newest complete checkpoint of the stage, which is said, or from the start. Saves every trainer argument.
 
     Each checkpoint is mirrored. Says how many updates were applied and how far the adapter moved, in red where it did not, and
-    keeps that in `<stage>_learning.json`; RuntimeError where every single update was skipped. Raises Stopped where it is
-    interrupted, with the weights as they were before, so that the same call may follow.
+    keeps that in `<stage>_learning.json`. RuntimeError where every single update was skipped, or for a trainer that was used.
+    Raises Stopped where it is interrupted, with the weights as they were before, so that a new trainer may follow.
     """
+    if trainer.state.global_step:  # within it TRL counts rollouts and keeps the last of them
+        raise RuntimeError("This trainer was used already: make it again (run its cell); it goes on from the newest checkpoint.")
     use_torch_where_triton_is_missing()
     stage_dir.mkdir(parents=True, exist_ok=True)
     (stage_dir / "trainer_args.json").write_text(trainer.args.to_json_string())
