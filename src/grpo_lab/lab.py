@@ -17,6 +17,8 @@ from grpo_lab import host, recipes, runs
 from grpo_lab.mirror import Mirror, open_mirror
 from grpo_lab.recipes import Recipe
 from grpo_lab.tracking import Tracker, open_tracker
+from grpo_math.formats import get_format
+from grpo_math.rewards import reward_set
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainerCallback
@@ -135,14 +137,16 @@ def start(
     columns: Mapping[str, str] | None = None,
     rewards: Sequence[str | Callable] = (),
     checker: Callable | None = None,
+    format: str = "",
     adapter: str = "",
 ) -> Lab:
     """Resolve a recipe on this machine, check that it can run, and open its run folder; prints what was found in three lines.
 
-    data, columns: your own problems (see `data.with_data`). rewards, checker: as `rewards.reward_set` takes them. adapter: one
-    that was trained elsewhere, a folder or an id of the hub. A trial has a folder of its own, `<run>-trial`. On Colab and Kaggle
-    what is missing is installed first. The arguments are the notebooks' parameters. Raises ValueError for one that is wrong,
-    RuntimeError with what to do for a machine that cannot run the recipe, PermissionError for a folder.
+    data, columns: your own problems (see `data.with_data`). rewards, checker: as `rewards.reward_set` takes them. format: a name
+    in `formats.FORMATS`. adapter: one that was trained elsewhere, a folder or an id of the hub. A trial has a folder of its own,
+    `<run>-trial`. On Colab and Kaggle what is missing is installed first. The arguments are the notebooks' parameters. Raises
+    ValueError for one that is wrong, RuntimeError with what to do for a machine that cannot run the recipe, PermissionError for
+    a folder.
     """
     # A notebook shows in red what others warn of and how they get on: two warnings by name, of what is not used, and bars below.
     warnings.filterwarnings("ignore", message="IProgress not found")
@@ -150,7 +154,9 @@ def start(
     device = host.set_up()
     root = runs.project_root()
     resolved = recipes.with_unanswerable(recipes.with_model(recipes.get_recipe(recipe, trial), model), unanswerable)
-    resolved = replace(resolved, rewards=tuple(rewards) or resolved.rewards, checker=checker)
+    form, paid = get_format(format or resolved.format), (rewards,) if isinstance(rewards, str) else tuple(rewards)
+    resolved = replace(resolved, format=form.name, rewards=paid or resolved.rewards, checker=checker)
+    reward_set(form, resolved.rewards)  # a wrong name is said now
     resolved = recipes.for_device(resolved, device, hardware)
     recipes.check_batches(resolved)
     folder = runs.open_run(f"{run}-trial" if trial else run, root)
