@@ -26,6 +26,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
+from grpo_math.answers import Gold, gold_texts
 from grpo_math.formats import get_format
 from grpo_math.rewards import correctness, reward_set
 from grpo_math.rewards.contract import Completion, RewardFunction
@@ -50,16 +51,13 @@ class Scorer:
         self.names = ("score", "acc", *(function.__name__ for function in self.functions))
         self.warned = False
 
-    def __call__(self, completion: Completion, gold: str | None) -> dict[str, float]:
+    def __call__(self, completion: Completion, gold: Gold) -> dict[str, float]:
         """The rewards by name; `score`, their sum; `acc`, 1.0 for a right answer in the required form and 0.0 for any other.
 
         Where the gold cannot be graded TRL takes None; here all values are 0.0 then, whatever the completion, so that a group
-        has no advantages and teaches nothing. A warning says so once. TypeError for a gold that is a list or a table.
+        has no advantages and teaches nothing. A warning says so once. TypeError for a gold that is a table.
         """
-        if hasattr(gold, "__len__") and not isinstance(gold, str):
-            raise TypeError(
-                f"A gold answer must be one text or number, not {type(gold).__name__}: {str(gold)[:60]}. Change the column."
-            )
+        gold_texts(gold)
         [right] = correctness(self.fmt, 1.0)([completion], answer=[gold])
         if right is None:
             if not self.warned:

@@ -33,7 +33,8 @@ class answer_bands(AnswerReward):
         found = super().extract(text)
         return text.partition(self.fmt.answer_start)[2].partition(self.fmt.answer_end)[0] if found else ""
 
-    def pay(self, given: str, gold: str, right: bool) -> float:
+    def pay(self, given: str, golds: list[str], right: bool) -> float:
+        [gold] = golds
         if not given:
             return -2.0
         if given == gold:

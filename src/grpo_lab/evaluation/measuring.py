@@ -18,10 +18,10 @@ from grpo_lab.evaluation.plan import short_hash
 from grpo_lab.progress import bar
 from grpo_lab.recipes import Recipe
 from grpo_lab.records import write_jsonl
-from grpo_math.answers import Checker, read_completion
+from grpo_math.answers import Checker, Gold, read_completion
 from grpo_math.audit import audit, number_text
 from grpo_math.formats import NEXT_PROBLEM, ReasoningFormat, few_shot_prompt, get_format, plain_prompt
-from grpo_math.rewards.contract import RewardFunction, pay, reward_name, total_reward
+from grpo_math.rewards.contract import RewardFunction, gold_text, pay, reward_name, total_reward
 from grpo_math.stats import wilson_interval
 
 # A model's prompts without a word about the form; any other style is "chat".
@@ -45,7 +45,7 @@ def render_prompts(tokenizer: PreTrainedTokenizerBase, rows: Dataset, style: str
 
 
 def grade(
-    completion: str, question: str, gold: str, fmt: ReasoningFormat, truncated: bool = False, checker: Checker | None = None
+    completion: str, question: str, gold: Gold, fmt: ReasoningFormat, truncated: bool = False, checker: Checker | None = None
 ) -> dict:
     """A completion, read once, its answer judged by `checker` (None: ours).
 
@@ -121,7 +121,7 @@ def evaluate(
             "checkpoint": checkpoint,
             "sample": k,
             "question": question,
-            "gold": gold,
+            "gold": gold_text(gold),
             "source": items[i]["source"],
             "stratum": items[i].get("stratum", ""),
             "completion": completion.text,

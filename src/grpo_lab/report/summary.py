@@ -80,7 +80,7 @@ def summarise_sampled(samples: Sequence[dict]) -> dict:
     k = len(items[0])
     scores = [[row["correct_flexible"] for row in rows] for rows in items]
     low, high = cluster_interval(scores)
-    majorities = [maj_at_k([row["extracted_flexible"] or None for row in rows], rows[0]["gold"], is_equivalent) for rows in items]
+    majorities = [_majority(rows) for rows in items]
     return {
         "k": k,
         "items": len(items),
@@ -90,6 +90,16 @@ def summarise_sampled(samples: Sequence[dict]) -> dict:
         "pass_at_k": sum(pass_at_k(k, sum(verdicts), k) for verdicts in scores) / len(items),
         "maj_at_k": sum(majorities) / len(items),
     }
+
+
+def _majority(rows: Sequence[dict]) -> float:
+    """maj@k of one problem; whether an answer is the gold, one of its alternatives, or passes a checker, its sample says."""
+    gold, right = object(), {row["extracted_flexible"] for row in rows if row["correct_flexible"]}
+
+    def same(answer: str, other: str | object) -> bool | None:
+        return answer in right if other is gold else is_equivalent(answer, other)
+
+    return maj_at_k([row["extracted_flexible"] or None for row in rows], gold, same)
 
 
 def group_samples(samples: Sequence[dict]) -> list[list[dict]]:

@@ -9,7 +9,7 @@ from grpo_lab.evaluation import grade
 from grpo_lab.recipes import Recipe
 from grpo_lab.records import ADDED_COLUMNS
 from grpo_math.formats import get_format
-from grpo_math.rewards.contract import RewardFunction, completion_text, pay, reward_name, total_reward
+from grpo_math.rewards.contract import RewardFunction, completion_text, gold_text, pay, reward_name, total_reward
 
 
 class Recorder(TrainerCallback):
@@ -67,7 +67,7 @@ class Recorder(TrainerCallback):
                 "id": str(key),
                 "group": groups.setdefault(str(prompt), len(groups)),
                 "question": completion_text(prompt),
-                "gold": str(gold or ""),
+                "gold": gold,
                 "completion": completion_text(completion),
                 "truncated": bool(len(ids)) and ids[-1] not in self.ends,
                 "tokens": len(ids),
@@ -82,7 +82,7 @@ class Recorder(TrainerCallback):
         for row in self.latest:
             row |= grade(row["completion"], row["question"], row["gold"], self.fmt, row["truncated"], self.checker)
             row["reward"] = total_reward(row["rewards"].values())
-            row |= {"extracted": row["extracted_strict"], "correct": row["correct_strict"]}
+            row |= {"extracted": row["extracted_strict"], "correct": row["correct_strict"], "gold": gold_text(row["gold"])}
         rows = self.latest
         for name in ADDED_COLUMNS:
             log_extra(name, [" ".join(row[name]) if name == "flags" else row[name] for row in rows])

@@ -18,10 +18,12 @@ from grpo_math.answers.refusal import UNANSWERABLE, is_refusal
 from grpo_math.answers.verdict import (
     REASONS,
     Checker,
+    Gold,
     Reading,
     Verdict,
     as_number,
     explain,
+    gold_texts,
     is_correct,
     is_equivalent,
     read_completion,
@@ -29,6 +31,7 @@ from grpo_math.answers.verdict import (
 
 __all__ = [
     "Checker",
+    "Gold",
     "HARNESS",
     "REASONS",
     "Reading",
@@ -38,6 +41,7 @@ __all__ = [
     "explain",
     "extract_answer",
     "extract_boxed",
+    "gold_texts",
     "harness_extract",
     "harness_match",
     "is_correct",

@@ -6,9 +6,10 @@ every machine and in every thread.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import lru_cache
+from numbers import Number
 from typing import NamedTuple
 
 from grpo_math.answers import exact
@@ -36,8 +37,10 @@ _DEGENERATE = frozenset({"", "nan", "null", "n/a", "?"})
 _DELIMITER = re.compile(r"(?<!\\)\\[()\[\]]")
 
 
+# A gold answer as data sets have it: a text, a number, or a list of alternatives, any of which is right.
+Gold = str | int | float | Sequence[str | int | float] | None
 # (answer, gold): whether it is right, None where the gold cannot be graded.
-Checker = Callable[[str, str], bool | None]
+Checker = Callable[[str, Gold], bool | None]
 
 
 class Verdict(NamedTuple):
@@ -84,16 +87,35 @@ class _Answer(NamedTuple):
     text: str
 
 
-def is_equivalent(answer: str, gold: str) -> bool | None:
-    r"""Whether an answer equals the gold; None where the gold cannot be graded. Never raises.
+def gold_texts(gold: Gold) -> list[str]:
+    """The texts of a gold answer, any of which is right; an empty one cannot be graded.
+
+    TypeError for what is no text, number or list of them.
+
+    >>> gold_texts(72.0), gold_texts(["1/2", 0.5]), gold_texts(None)
+    (['72'], ['1/2', '0.5'], [''])
+    """
+    if gold is None or isinstance(gold, str):
+        return [gold or ""]
+    if isinstance(gold, Number):
+        return [f"{gold:.0f}" if isinstance(gold, float) and gold.is_integer() else str(gold)]
+    if isinstance(gold, Sequence):
+        return [text for each in gold for text in gold_texts(each)] or [""]
+    raise TypeError(f"A gold answer is a text, a number or a list of alternatives, not {type(gold).__name__}: {str(gold)[:60]}.")
+
+
+def is_equivalent(answer: str, gold: Gold) -> bool | None:
+    r"""Whether an answer equals the gold, or one of its alternatives; None where the gold cannot be graded.
 
     >>> is_equivalent(r"\frac12", "0.5"), is_equivalent("22 or 23", "22"), is_equivalent("22", "")
     (True, False, None)
+    >>> is_equivalent("42", 42), is_equivalent("1/2", ["one half", "0.5"])
+    (True, True)
     """
     return judge(answer, gold).correct
 
 
-def is_correct(completion: str, gold: str, format: Format | None = None, strict: bool = False) -> bool | None:
+def is_correct(completion: str, gold: Gold, format: Format | None = None, strict: bool = False) -> bool | None:
     """Whether a completion's final answer equals the gold; None where the gold cannot be graded.
 
     Where the gold is UNANSWERABLE, a completion is right that says so instead of giving an answer.
@@ -101,7 +123,7 @@ def is_correct(completion: str, gold: str, format: Format | None = None, strict:
     return explain(completion, gold, format, strict).correct
 
 
-def explain(completion: str, gold: str, format: Format | None = None, strict: bool = False) -> Verdict:
+def explain(completion: str, gold: Gold, format: Format | None = None, strict: bool = False) -> Verdict:
     r"""The verdict on a completion, with its reason (see REASONS).
 
     >>> explain(r"So \boxed{4}. Wait, no: \boxed{3}", "3").reason
@@ -112,7 +134,7 @@ def explain(completion: str, gold: str, format: Format | None = None, strict: bo
     return _explain_found(find(completion, format, strict), "" if strict else completion, gold)
 
 
-def read_completion(completion: str, gold: str, format: Format, checker: Checker | None = None) -> Reading:
+def read_completion(completion: str, gold: Gold, format: Format, checker: Checker | None = None) -> Reading:
     r"""Both verdicts on a completion, flexible and strict, and its form, for the work of one.
 
     The same as `explain` and `extract_answer` without and with `strict`, and the `exact` of `format.parse`. A `checker` decides
@@ -129,19 +151,27 @@ def read_completion(completion: str, gold: str, format: Format, checker: Checker
     strict = verdict.correct
     if not parsed.answer:
         strict = None if verdict.correct is None else False
-    elif gold == UNANSWERABLE:
+    elif gold == UNANSWERABLE and not checker:
         strict = is_refusal(parsed.answer)
     return Reading(verdict.answer, verdict.correct, verdict.reason, parsed.answer, strict, parsed.exact)
 
 
-def _checked(checker: Checker, found: Found, gold: str) -> Verdict:
+def _checked(checker: Checker, found: Found, gold: Gold) -> Verdict:
     correct = checker(found.answer or "", gold)
     reason = "ungradable gold" if correct is None else "equal" if correct else "different" if found.answer else "no answer"
-    return Verdict(correct, reason, found.answer, gold)
+    return Verdict(correct, reason, found.answer, " or ".join(gold_texts(gold)))
 
 
-def _explain_found(found: Found, completion: str, gold: str) -> Verdict:
+def _of_alternatives(verdicts: list[Verdict]) -> Verdict:
+    """The first that is right, else the first by a gold that can be graded."""
+    best = max(verdicts, key=lambda verdict: (verdict.correct is not None, bool(verdict.correct)))
+    return best._replace(gold=" or ".join(verdict.gold for verdict in verdicts))
+
+
+def _explain_found(found: Found, completion: str, gold: Gold) -> Verdict:
     """The verdict on the answer found in a completion; `completion` is empty where only its required form counts."""
+    if not isinstance(gold, str):
+        return _of_alternatives([_explain_found(found, completion, text) for text in gold_texts(gold)])
     if gold == UNANSWERABLE:
         refused = refuses(completion, found.answer)
         return Verdict(refused, "equal" if refused else "different" if found.answer else "no answer", found.answer, gold)
@@ -157,8 +187,10 @@ def _explain_found(found: Found, completion: str, gold: str) -> Verdict:
     return verdict
 
 
-def judge(answer: str, gold: str) -> Verdict:
+def judge(answer: str, gold: Gold) -> Verdict:
     """As `explain`, for an answer that has already been extracted."""
+    if not isinstance(gold, str):
+        return _of_alternatives([judge(answer, text) for text in gold_texts(gold)])
     if _INTEGER.fullmatch(gold) and _INTEGER.fullmatch(answer):
         equal = int(answer) == int(gold)
         return Verdict(equal, "equal" if equal else "different", answer, gold)

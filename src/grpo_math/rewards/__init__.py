@@ -19,7 +19,7 @@ TRL has penalties of its own (`get_soft_overlong_punishment`, `get_repetition_pe
 
 from collections.abc import Sequence
 
-from grpo_math.answers import Checker, is_equivalent
+from grpo_math.answers import Checker, Gold, is_equivalent
 from grpo_math.formats import ReasoningFormat
 from grpo_math.rewards.answer import correctness, integer, number, proximity
 from grpo_math.rewards.contract import RewardFunction, gold_text, pay, reward_name
@@ -118,22 +118,24 @@ def margin(functions: Sequence[RewardFunction], weights: Sequence[float] | None 
     return total
 
 
-def ungradable(golds: Sequence[str | None]) -> list[tuple[int, str | None]]:
-    """Index and text of each gold answer for which no completion would ever be rewarded.
+def ungradable(golds: Sequence[Gold]) -> list[tuple[int, Gold]]:
+    """Index and value of each gold answer for which no completion would ever be rewarded.
 
-    They cannot be graded or, as in GSM8K's own column, still hold the mark "####" that the answer stands behind.
+    It cannot be graded, nor can any of its alternatives, or, as in GSM8K's own column, it still holds the mark "####" that the
+    answer stands behind.
 
-    >>> ungradable(["22", "", None, "5 + 5 = 10 #### 10"])
-    [(1, ''), (2, None), (3, '5 + 5 = 10 #### 10')]
+    >>> ungradable(["22", 22, ["", "1/2"], "", None, [], "5 + 5 = 10 #### 10"])
+    [(3, ''), (4, None), (5, []), (6, '5 + 5 = 10 #### 10')]
     """
 
-    def never_met(gold: str) -> bool:
-        return SOLUTION_MARK in gold or is_equivalent("", gold) is None
+    def never_met(gold: Gold) -> bool:
+        text = gold_text(gold)
+        return SOLUTION_MARK in text or not text or is_equivalent("", gold) is None
 
-    return [(index, gold) for index, gold in enumerate(golds) if never_met(gold_text(gold))]
+    return [(index, gold) for index, gold in enumerate(golds) if never_met(gold)]
 
 
-def check_golds(golds: Sequence[str | None]) -> None:
+def check_golds(golds: Sequence[Gold]) -> None:
     """Raises ValueError, naming the first rows, where gold answers cannot be graded: to be called before training."""
     bad = ungradable(golds)
     if bad:

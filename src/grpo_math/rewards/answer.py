@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from grpo_math.answers import Checker, as_number, extract_answer, is_equivalent
+from grpo_math.answers import Checker, as_number, extract_answer, gold_texts, is_equivalent
 from grpo_math.formats import ReasoningFormat
 from grpo_math.rewards.contract import Completion, Golds, Reward, completion_text, gold_text
 
@@ -14,7 +14,7 @@ class AnswerReward(Reward):
     """Pays for the answer that stands in the required form; None where the gold cannot be graded.
 
     checker: says whether an answer is right. Raises ValueError where the data set gives no gold answers. A subclass has
-    `pay(given, gold, right)`, for a gold that can be graded.
+    `pay(given, golds, right)`, for a gold that can be graded, as the texts of its alternatives.
     """
 
     fmt: ReasoningFormat
@@ -31,17 +31,17 @@ class AnswerReward(Reward):
     ) -> list[float | None]:
         if answer is None:
             raise ValueError(f"The {self.__name__} reward needs gold answers: give the data set a column named 'answer'.")
-        golds = [gold_text(gold) for gold in answer]
+        texts = [gold_text(gold) for gold in answer]
         found = [self.extract(completion_text(completion)) for completion in completions]
         if self.logs and log_extra:
             log_extra("extracted", found)
-            log_extra("gold", golds)
+            log_extra("gold", texts)
         paid = {}
-        for given, gold in zip(found, golds, strict=True):
-            if (given, gold) not in paid:  # a group often agrees on its answers
-                right = self.checker(given, gold)
-                paid[given, gold] = None if right is None else self.pay(given, gold, right)
-        return [paid[pair] for pair in zip(found, golds, strict=True)]
+        for given, text, gold in zip(found, texts, answer, strict=True):
+            if (given, text) not in paid:  # a group often agrees on its answers
+                right = self.checker(given, gold if text else "")
+                paid[given, text] = None if right is None else self.pay(given, gold_texts(gold), right)
+        return [paid[pair] for pair in zip(found, texts, strict=True)]
 
     def extract(self, text: str) -> str:
         """The answer that is compared; empty where there is none."""
@@ -66,7 +66,7 @@ class correctness(AnswerReward):
     def bounds(self) -> tuple[float, float]:
         return self.reward, 0.0
 
-    def pay(self, given: str, gold: str, right: bool) -> float:
+    def pay(self, given: str, golds: list[str], right: bool) -> float:
         return self.reward * right
 
 
@@ -88,13 +88,13 @@ class proximity(AnswerReward):
     def bounds(self) -> tuple[float, float]:
         return self.reward, self.reward
 
-    def pay(self, given: str, gold: str, right: bool) -> float:
+    def pay(self, given: str, golds: list[str], right: bool) -> float:
         if right:
             return self.reward
-        value, wanted = as_number(given), as_number(gold)
-        if value is None or wanted is None:
+        value, wanted = as_number(given), [number for number in map(as_number, golds) if number is not None]
+        if value is None:
             return 0.0
-        return self.reward * float(max(0, 1 - abs(value - wanted) / max(abs(wanted), 1)))
+        return self.reward * float(max([0, *(1 - abs(value - number) / max(abs(number), 1) for number in wanted)]))
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class number(AnswerReward):
     def bounds(self) -> tuple[float, float]:
         return 0.0, 0.0
 
-    def pay(self, given: str, gold: str, right: bool) -> float:
+    def pay(self, given: str, golds: list[str], right: bool) -> float:
         return self.reward * (right and as_number(given) is not None)
 
 
@@ -133,6 +133,6 @@ class integer(AnswerReward):
     def bounds(self) -> tuple[float, float]:
         return 0.0, self.reward
 
-    def pay(self, given: str, gold: str, right: bool) -> float:
-        values = as_number(given), as_number(gold)
-        return self.reward * all(value is not None and value.denominator == 1 for value in values)
+    def pay(self, given: str, golds: list[str], right: bool) -> float:
+        value, *wanted = (number is not None and number.denominator == 1 for number in map(as_number, (given, *golds)))
+        return self.reward * (value and any(wanted))

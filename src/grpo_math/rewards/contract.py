@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from grpo_math.answers import Gold, gold_texts
+
 Completion = str | Sequence[dict]
-Golds = Sequence[str | None]
+Golds = Sequence[Gold]
 RewardFunction = Callable[..., list[float | None]]
 
 
@@ -72,6 +74,9 @@ def completion_text(completion: Completion) -> str:
     return "".join(str(part.get("text") or "") for part in content or [] if isinstance(part, dict))
 
 
-def gold_text(gold: str | None) -> str:
-    """A gold answer as text; a missing one is empty, which cannot be graded."""
-    return "" if gold is None else str(gold)
+def gold_text(gold: Gold) -> str:
+    """A gold answer as one text, its alternatives joined by "or"; one that is missing, or of another type, is empty."""
+    try:
+        return " or ".join(gold_texts(gold))
+    except TypeError:  # no reason to end a training: it cannot be graded
+        return ""
