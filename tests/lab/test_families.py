@@ -128,6 +128,7 @@ NO_PADDING = dataclasses.replace(FAMILIES["qwen3-base"], special=("<|im_start|>"
 REFUSED = {
     "opens a thought": (changed(LLAMA3, "assistant<|end_header_id|>", "assistant<think>"), "begins an answer otherwise"),
     "cuts the answer": (changed(LLAMA3, "['content'] | trim", "['content'][:30]"), "changes an answer"),
+    "takes lists": (changed(MISTRAL, "message['content'] + '", "message['content'][0].text + '"), "takes no plain texts"),
     "ends nothing": (changed(MISTRAL, "trim + eos_token", "trim"), "changes an answer, or marks no end"),
     "no padding": (NO_PADDING, "no token to pad with but <.im_end.>"),
 }
