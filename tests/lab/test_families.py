@@ -46,7 +46,7 @@ def test_what_is_asked_is_what_the_answer_follows_in_training(name, fmt):
     answered = form.reasoning_start + tokenizer.decode(answer[:end])
     assert answered.replace(" ", "") == target.replace(" ", "") and not tokenizer.decode(answer[end + 1 :]).strip()
     text = tokenizer.decode(prompt)
-    assert text.endswith(form.reasoning_start)
+    assert text.endswith(form.reasoning_start) and not text.endswith(" ")
     assert text.count(form.system_prompt) == (name != "llama3-base")
 
 

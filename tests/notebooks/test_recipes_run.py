@@ -91,6 +91,12 @@ def test_any_model_runs_through_all_of_the_stages(family, backend, run_notebooks
     run_notebooks("qwen3-4b-dapo", f"models/{family}", backend)
 
 
+@pytest.mark.parametrize("name", ["qwen2.5-0.5b-gsm8k", "tiny"])
+def test_another_base_is_asked_its_question_alone_and_plainly(name, run_notebooks, tmp_path):
+    FAMILIES["llama3-chat"].save(tmp_path / "models" / "llama")
+    run_notebooks(name, "models/llama", "peft")
+
+
 def test_each_notebook_on_a_fresh_machine_finds_in_the_mirror_what_the_one_before_made(tmp_path):
     for notebook in NAMES:
         machine = tmp_path / notebook
