@@ -91,7 +91,10 @@ def _wrap_template(tokenizer: PreTrainedTokenizerBase, own: str, fmt: ReasoningF
         return tokenizer(text, add_special_tokens=False).input_ids
 
     # 1. The answer's place, and its end.
-    asked, whole = render(question, add_generation_prompt=True), render(example)
+    try:
+        asked, whole = render(question, add_generation_prompt=True), render(example)
+    except TemplateError as error:
+        raise ValueError(f"The chat template of {tokenizer.name_or_path} takes no plain texts ({error}): {remedy}.") from None
     before, _, after = whole.partition(target)
     special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
     end = next((token for token in tokenizer.convert_ids_to_tokens(tokens(after)) if token in special), None)

@@ -76,7 +76,7 @@ def merge_adapter(run: Path, recipe: Recipe, root: Path, backend: str, questions
     del model, base
     clear_device_cache(garbage_collection=True)
     model, _ = models.load_base(replace(unquantised, base_model=str(folder)), root, backend)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")  # which a tokenizer's files need not say
     written_again, logits_again = _greedy(model, tokenizer, prompts)
     gap = (logits - logits_again).abs().max().item()
     identical = sum(first == second for first, second in zip(written, written_again, strict=True))

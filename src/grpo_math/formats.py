@@ -196,7 +196,7 @@ def wrapped_template(
     as_turn = "[{'role': 'system', 'content': %s}] + messages"
     as_text = "[{'role': messages[0]['role'], 'content': %s + messages[0]['content']}] + messages[1:]"
     first = as_turn % _literal(system) if system_turn else as_text % _literal(f"{system}\n\n")
-    opening = gap + fmt.reasoning_start if fmt.reasoning_start else ""  # a space alone would be cut off the first word's token
+    opening = f"{gap}{fmt.reasoning_start}".rstrip(" ")  # a space at the end is part of the first word's token
     return "".join(
         (
             _output(begin),

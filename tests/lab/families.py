@@ -34,7 +34,7 @@ GEMMA = """{{ bos_token }}{% for message in messages %}
 {% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('roles take turns') }}{% endif %}
 {{ '<start_of_turn>' + message['role'].replace('assistant', 'model') + '\\n' + message['content'] | trim + '<end_of_turn>\\n' }}
 {%- endfor %}
-{% if add_generation_prompt %}{{ '<start_of_turn>model\\n' }}{% endif %}
+{{ '<start_of_turn>model\\n' if add_generation_prompt else '' }}
 """
 MISTRAL = """{{ bos_token }}{% for message in messages if message['role'] != 'system' %}
 {% if message['role'] == 'user' %}{{ '[INST] ' + message['content'] + ' [/INST]' }}

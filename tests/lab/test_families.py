@@ -8,7 +8,7 @@ import torch
 from families import FAMILIES, Family
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
-from grpo_lab import attention, chat, data, evaluation, models, recipes
+from grpo_lab import attention, chat, data, evaluation, export, models, recipes
 from grpo_lab.recipes import TINY
 from grpo_math.formats import FORMATS, chat_template, plain_prompt, plain_template, question_prompt
 
@@ -46,7 +46,7 @@ def test_what_is_asked_is_what_the_answer_follows_in_training(name, fmt):
     answered = form.reasoning_start + tokenizer.decode(answer[:end])
     assert answered.replace(" ", "") == target.replace(" ", "") and not tokenizer.decode(answer[end + 1 :]).strip()
     text = tokenizer.decode(prompt)
-    assert text.endswith(form.reasoning_start)
+    assert text.endswith(form.reasoning_start) and not text.endswith(" ")
     assert text.count(form.system_prompt) == (name != "llama3-base")
 
 
@@ -128,6 +128,7 @@ NO_PADDING = dataclasses.replace(FAMILIES["qwen3-base"], special=("<|im_start|>"
 REFUSED = {
     "opens a thought": (changed(LLAMA3, "assistant<|end_header_id|>", "assistant<think>"), "begins an answer otherwise"),
     "cuts the answer": (changed(LLAMA3, "['content'] | trim", "['content'][:30]"), "changes an answer"),
+    "takes lists": (changed(MISTRAL, "message['content'] + '", "message['content'][0].text + '"), "takes no plain texts"),
     "ends nothing": (changed(MISTRAL, "trim + eos_token", "trim"), "changes an answer, or marks no end"),
     "no padding": (NO_PADDING, "no token to pad with but <.im_end.>"),
 }
@@ -170,6 +171,14 @@ def test_an_adapter_of_another_base_is_refused(bases, tmp_path):
     models.add_adapter(load(bases, "llama3-chat")[0], TINY.lora, "peft", 0).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="does not fit the model: its weights have other shapes, .* on .*llama3-chat"):
         models.load_adapter(models.load_base(TINY, ROOT, "peft")[0], tmp_path, trainable=False)
+
+
+def test_a_merged_model_is_compared_by_prompts_of_several_lengths(bases, tmp_path, capsys):
+    recipe = dataclasses.replace(CHATML, base_model=str(bases / "llama3-chat"), precision="float32", load_in_4bit=False)
+    model, tokenizer = load(bases, "llama3-chat")
+    models.save_adapter(models.add_adapter(model, TINY.lora, "peft", 0), tokenizer, tmp_path / "run" / "grpo" / "adapter")
+    export.merge_adapter(tmp_path / "run", recipe, ROOT, "peft", ["6 * 7?", "What is 3 + 4?"])
+    assert float(capsys.readouterr().out.rsplit(" ", 1)[1].rstrip(".\n")) < 0.1, "the logits of a merge in fp16"
 
 
 @pytest.mark.parametrize("name", {family.kind: name for name, family in FAMILIES.items()}.values())

@@ -1,4 +1,4 @@
-"""Each reference recipe through all of its stages: the notebooks with other parameters, a loopback hub, tiny random models.
+"""Each reference recipe and each kind of model through all of the stages: the notebooks, a loopback hub, tiny random models.
 
 The hub serves random models of the real architectures under the real names, and rows of our own in the real schemas.
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 import papermill
 import public_rows
 import pytest
+from families import FAMILIES
 from hub import Hub
 from run_notebooks import NAMES
 
@@ -51,26 +52,49 @@ def home(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
-@pytest.mark.parametrize("backend", ["peft", "auto"])
-@pytest.mark.parametrize("name", REFERENCE)
-def test_a_recipe_runs_through_all_of_its_stages(name, backend, hub, home, tmp_path, monkeypatch):
+@pytest.fixture
+def run_notebooks(hub, home, tmp_path, monkeypatch):
+    """`run_notebooks(recipe, model, backend)`: a trial through all of its notebooks, with what it must have made."""
     for folder in ("data", "notebooks"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     for variable, value in hub.environment(home).items():
         monkeypatch.setenv(variable, value)
     monkeypatch.chdir(tmp_path)
-    recipe = recipes.get_recipe(name)
-    for notebook in NAMES if recipe.supervised else NAMES[1:]:
-        parameters = {"RECIPE": name, "RUN": "a", "TRIAL": True, "BACKEND": backend}
-        if not notebook.startswith("03"):
-            parameters["TRACKER"] = "none"
-        path = tmp_path / "notebooks" / f"{notebook}.ipynb"
-        papermill.execute_notebook(path, tmp_path / "out.ipynb", parameters, cwd=path.parent, progress_bar=False)
-    run = tmp_path / "results" / "a-trial"
-    stages = [stage for stage in ("priming", "sft") if getattr(recipe, stage)] + ["grpo", "evaluation"]
-    assert [line.split(",")[0] for line in (run / "stages.csv").read_text().splitlines()[1:]] == stages
-    assert report.checkpoints_of(run) == (("base", "sft", "grpo") if recipe.supervised else ("base", "grpo"))
-    assert (run / "grpo" / "adapter" / "adapter_model.safetensors").is_file()
+
+    def run_them(name: str, model: str, backend: str) -> None:
+        recipe = recipes.get_recipe(name)
+        for notebook in NAMES if recipe.supervised else NAMES[1:]:
+            parameters = {"RECIPE": name, "RUN": "a", "TRIAL": True, "MODEL": model, "BACKEND": backend}
+            if not notebook.startswith("03"):
+                parameters["TRACKER"] = "none"
+            path = tmp_path / "notebooks" / f"{notebook}.ipynb"
+            papermill.execute_notebook(path, tmp_path / "out.ipynb", parameters, cwd=path.parent, progress_bar=False)
+        run = tmp_path / "results" / "a-trial"
+        stages = [stage for stage in ("priming", "sft") if getattr(recipe, stage)] + ["grpo", "evaluation"]
+        assert [line.split(",")[0] for line in (run / "stages.csv").read_text().splitlines()[1:]] == stages
+        assert report.checkpoints_of(run) == (("base", "sft", "grpo") if recipe.supervised else ("base", "grpo"))
+        assert (run / "grpo" / "adapter" / "adapter_model.safetensors").is_file()
+
+    return run_them
+
+
+@pytest.mark.parametrize("backend", ["peft", "auto"])
+@pytest.mark.parametrize("name", REFERENCE)
+def test_a_recipe_runs_through_all_of_its_stages(name, backend, run_notebooks):
+    run_notebooks(name, "", backend)
+
+
+@pytest.mark.parametrize("backend", ["peft", "auto"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_any_model_runs_through_all_of_the_stages(family, backend, run_notebooks, tmp_path):
+    FAMILIES[family].save(tmp_path / "models" / family)
+    run_notebooks("qwen3-4b-dapo", f"models/{family}", backend)
+
+
+@pytest.mark.parametrize("name", ["qwen2.5-0.5b-gsm8k", "tiny"])
+def test_another_base_is_asked_its_question_alone_and_plainly(name, run_notebooks, tmp_path):
+    FAMILIES["llama3-chat"].save(tmp_path / "models" / "llama")
+    run_notebooks(name, "models/llama", "peft")
 
 
 def test_each_notebook_on_a_fresh_machine_finds_in_the_mirror_what_the_one_before_made(tmp_path):
