@@ -79,7 +79,7 @@ def load_base(recipe: Recipe, root: Path, backend: str) -> tuple[PreTrainedModel
 def base_path(recipe: Recipe, root: Path) -> str:
     """The base model's hub id, or the path of its folder; one that this repo made is checked first."""
     folder = root / recipe.base_model
-    if recipe.base_model.startswith(("data/", "results/")):
+    if recipe.base_model.startswith("data/") or (folder / "pretraining.json").is_file():
         check_base(folder)
     return str(folder) if folder.is_dir() else recipe.base_model
 

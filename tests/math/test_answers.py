@@ -20,6 +20,8 @@ WRAPPINGS = {
     "brackets": "\\[{}\\]",
 }
 
+TAGS = FORMATS["tags"]
+
 # case: (answer, gold, verdict)
 VERDICTS = {
     "same": ("72", "72", True),
@@ -115,6 +117,19 @@ VERDICTS = {
     "white gold": ("22", " $ $ ", None),
     "empty box as gold": ("22", "\\boxed{}", None),
     "gold too long": ("22", "2" * 5000, None),
+    "two days": ("2024-01-05", "2024-05-01", False),
+    "a day, without zeros": ("2024-1-5", "2024-01-05", True),
+    "a day is no difference": ("2024-01-05", "2018", False),
+    "no month": ("2024-13-05", "2006", True),
+    "a telephone number": ("555-1234", "-679", False),
+    "a difference": ("10-4", "6", True),
+    "unit in Chinese": ("12元", "12", True),
+    "unit in Chinese, as text": ("12\\text{元}", "12", True),
+    "unit in Russian": ("5 км", "5", True),
+    "unit with an accent, in the gold": ("5", "5 años", True),
+    "other number in Chinese": ("12元", "13", False),
+    "two of them": ("12元和13元", "12", False),
+    "words of another script before a number": ("不是12", "12", False),
 }
 
 
@@ -125,6 +140,33 @@ def test_is_equivalent_however_the_gold_is_wrapped(answer, gold, expected, wrapp
     got = is_equivalent(answer, wrapped)
     shown = f"{answer[:60]!r} against {wrapped[:60]!r}"
     assert got is expected, f"{shown} gave {got}, expected {expected}"
+
+
+GOLDS = {  # what data sets have as a gold answer: (gold, an answer, its verdict, the gold as text)
+    "alternatives": (["1/3", "0.5"], "\\frac12", True, "1/3 or 0.5"),
+    "none of them": (["1/3", "0.5"], "2", False, "1/3 or 0.5"),
+    "one of them cannot be graded": (["", "7"], "7", True, " or 7"),
+    "none of them can": (["", None], "7", None, " or "),
+    "no alternative": ([], "7", None, ""),
+    "a number": (72, "72.0", True, "72"),
+    "a float": (72.0, "72", True, "72"),
+    "missing": (None, "7", None, ""),
+    "refused or answered": ([UNANSWERABLE, "7"], "cannot be determined", True, f"{UNANSWERABLE} or 7"),
+}
+
+
+@pytest.mark.parametrize(("gold", "answer", "expected", "text"), GOLDS.values(), ids=GOLDS)
+def test_a_gold_may_be_a_number_or_a_list_of_alternatives(gold, answer, expected, text):
+    assert is_equivalent(answer, gold) is expected
+    read = read_completion(f"w<end_working_out><SOLUTION>{answer}</SOLUTION>", gold, TAGS)
+    assert read.correct is read.strict_correct is expected
+    told = explain(f"The answer is {answer}.", gold)
+    assert told.correct is expected and told.gold == text
+
+
+def test_a_gold_that_is_a_table_is_a_type_error():
+    with pytest.raises(TypeError, match="not dict: {'value': 7}"):
+        is_equivalent("7", {"value": 7})
 
 
 BOXES = {
@@ -151,7 +193,6 @@ def test_extract_boxed(text, expected):
     assert got == expected, f"{text!r} gave {got!r}, expected {expected!r}"
 
 
-TAGS = FORMATS["tags"]
 # case: (text, format, strict answer, flexible answer)
 EXTRACTED = {
     "section": ("w<end_working_out><SOLUTION>72</SOLUTION>", TAGS, "72", "72"),

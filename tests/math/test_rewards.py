@@ -237,6 +237,17 @@ def test_a_function_that_does_not_pay_each_completion_is_an_error():
         rewards.pay(forgetful, [message("one"), message("two")])
 
 
+def test_golds_that_are_alternatives_are_paid_and_checked():
+    near, one, whole = (getattr(rewards, name)(TAGS) for name in ("proximity", "number", "integer"))
+    texts, golds = [tags("22"), tags("21"), tags("7")], [["x", "22"], [20, 42], {"value": 7}]
+    assert rewards.correctness(TAGS)(texts, answer=golds) == [3.0, 0.0, None]
+    assert near(texts, answer=golds) == [1.0, 0.95, None] and one(texts, answer=golds) == [0.5, 0.0, None]
+    assert whole(texts, answer=golds) == [0.1, 0.1, None]
+    rewards.check_golds([["72"], 72, 0.5, ["", "1/2"]])
+    with pytest.raises(ValueError, match=r"2 of 3 gold answers cannot be graded.*row 0: \"{'value': 7}\", row 2: '\[\]'"):
+        rewards.check_golds([{"value": 7}, "7", []])
+
+
 def test_a_checker_of_your_own_decides_what_is_right():
     def same_letters(answer: str, gold: str) -> bool | None:
         return sorted(answer) == sorted(gold) if gold else None

@@ -57,7 +57,7 @@ _TOKEN = re.compile(
     |\\(?P<cmd>[A-Za-z]+)\*?
     |\\(?P<esc>[^A-Za-z])
     |(?P<rate>(?:[kc]?m|ft|mi)/(?:s|hr?|min|sec)(?![A-Za-z]))
-    |(?P<word>[A-Za-z]+)
+    |(?P<word>[^\W\d_]+)
     |(?P<op><=|>=|!=|==|\*\*|=>|->|\.\.\.|.)""",
     re.VERBOSE | re.DOTALL,
 )
@@ -120,8 +120,10 @@ def tokenize(text: str, grouped: bool = True, prose: bool = False, depth: int = 
             position = _command(value, text, position, tokens, prose, depth)
         elif kind == "rate" and tokens and tokens[-1][0] == "num":
             tokens.append(("word", value))
-        elif kind == "word":
+        elif kind == "word" and value.isascii():
             _word(value, tokens, prose)
+        elif kind == "word":  # of another script: behind a numeral it is a unit
+            tokens.append(("word" if prose or (tokens and tokens[-1][0] == "num") else "op", value))
         elif kind == "rate":
             over, under = value.split("/")
             _word(over, tokens, prose)

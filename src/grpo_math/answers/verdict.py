@@ -32,6 +32,9 @@ _SEPARATOR = re.compile(r"[,;]|\b(?:and|or)\b")
 _CHOICE = re.compile(
     r"\s*(?:\\text(?:bf|rm|it)?\s*\{)?\s*(\(?)([A-J])\s*(?(1)\)|[).:])(?!.*(?:[,=]|\b(?:or|and)\b)).*[^\s}].*", re.DOTALL
 )
+# No differences: a date of the calendar, a telephone number.
+_DATE = re.compile(r"(\d{4})-(0?[1-9]|1[0-2])-(0?[1-9]|[12]\d|3[01])")
+_TELEPHONE = re.compile(r"\d{3}-\d{4}")
 _LEAD = re.compile(r"\s*(?:the )?(?:final )?answer(?: is)?\s*:?\s*(?=\S)", re.IGNORECASE)
 _DEGENERATE = frozenset({"", "nan", "null", "n/a", "?"})
 _DELIMITER = re.compile(r"(?<!\\)\\[()\[\]]")
@@ -282,6 +285,11 @@ def _typed(text: str, grouped: bool) -> _Answer:
         return _Answer(None, "unparsed", "")
     if _PROSE.fullmatch(words) and (" " not in words or not FUNCTIONS.intersection(words.split())):
         text = f"\\text{{{words}}}"
+    if date := _DATE.fullmatch(words):
+        text = "{}-{:0>2}-{:0>2}".format(*date.groups())
+        return _Answer(("text", text), "", text)
+    if _TELEPHONE.fullmatch(words):
+        return _Answer(("text", words), "", words)
     # 3. Its type, and its text in one spelling.
     spelling = ""
     try:
