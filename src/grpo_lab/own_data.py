@@ -118,7 +118,7 @@ def _final(value: Any) -> str:
     text = str(value).strip()
     if "####" in text:
         return text.rpartition("####")[2].strip()
-    return (extract_answer(text) or "") if _is_long(text) or "\\boxed" in text else text
+    return extract_answer(text) or text if _is_long(text) or "\\boxed" in text else text
 
 
 def _letter(value: Any, labels: Sequence[str], options: Sequence) -> Any:

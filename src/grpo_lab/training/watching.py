@@ -135,7 +135,7 @@ class Live(TrainerCallback):
 
     def _show(self, state, head: str, findings: list[Finding], if_none: str = "") -> None:
         warnings = "".join(map(_finding_html, findings)) or if_none
-        page = self.draw(self.metrics.rows, self.recorder.latest, state.max_steps)
+        page = self.draw(self.metrics.rows, self.recorder.latest, state.max_steps) if self.draw else ""
         self.output.update(HTML(f"<p><b>{head}.</b> {warnings}</p>{page}"))
         self.drawn = time.monotonic()
 
