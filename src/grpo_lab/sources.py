@@ -63,6 +63,11 @@ class Problem:
     solutions: tuple[Solution, ...] = ()
 
     @property
+    def first_answer(self) -> str:
+        """The gold answer, of alternatives the first."""
+        return self.answer if isinstance(self.answer, str) else self.answer[0]
+
+    @property
     def solution(self) -> Solution | None:
         """The first solution that is both complete and verified."""
         return next((s for s in self.solutions if s.complete and s.verified), None)
@@ -175,8 +180,7 @@ class Rendering:
 
     def completion(self, problem: Problem) -> list[dict[str, str]]:
         """The problem's first complete and verified solution in the format, closed with the gold answer."""
-        answer = problem.answer if isinstance(problem.answer, str) else problem.answer[0]
-        return assistant_turn(self.fmt, problem.solution.reasoning, answer)
+        return assistant_turn(self.fmt, problem.solution.reasoning, problem.first_answer)
 
     def tokens(self, messages: list[dict[str, str]]) -> int:
         """The length of a prompt as the model is asked, or of a whole conversation, in tokens."""
@@ -199,7 +203,7 @@ def _verified_solutions(_: Rendering, problem: Problem) -> str | None:
 
 def _exact_form(rendering: Rendering, problem: Problem) -> str | None:
     parsed = rendering.fmt.parse(rendering.completion(problem)[0]["content"])
-    return None if parsed.exact and parsed.answer == problem.answer else "its working holds a mark of the format"
+    return None if parsed.exact and parsed.answer == problem.first_answer else "its working holds a mark of the format"
 
 
 def _half(wanted: int, _: Rendering, problem: Problem) -> str | None:
