@@ -273,7 +273,7 @@ def sft_trainer(model, tokenizer, stage: lab.Stage):
     )
 
 
-def grpo_trainer(model, tokenizer, stage: lab.Stage, stop_after: int | None = None):
+def grpo_trainer(model, tokenizer, stage: lab.Stage, stop_after: int | None = None, functions=None, pool=None):
     from trl import GRPOTrainer
 
     class Interrupt(TrainerCallback):
@@ -281,13 +281,12 @@ def grpo_trainer(model, tokenizer, stage: lab.Stage, stop_after: int | None = No
             if state.global_step == stop_after:
                 raise KeyboardInterrupt
 
-    fmt = formats.get_format("tags")
-    recorder = training.Recorder(rewards.reward_set(fmt), SMALL, tokenizer)
+    recorder = training.Recorder(functions or rewards.reward_set(formats.get_format("tags")), SMALL, tokenizer)
     return GRPOTrainer(
         model=model,
         reward_funcs=recorder.functions,
         args=training.grpo_config(SMALL, **stage.trainer_args),
-        train_dataset=data.load_problems(SMALL, "grpo", 4),  # two rollouts of two prompts
+        train_dataset=pool or data.load_problems(SMALL, "grpo", 4),  # two rollouts of two prompts
         processing_class=tokenizer,
         callbacks=[*stage.watch(recorder, lambda: MEASURED, lambda rows, latest: ""), Interrupt()],
     )
@@ -338,6 +337,31 @@ def test_every_stage_trains_saves_resumes_and_loads(backend, open_lab, capsys):
 
     samples = evaluation.evaluate(model, tokenizer, data.load_problems(SMALL, "dev", 3), SMALL, "grpo")
     assert len(samples) == 3 and all(0 < s["tokens"] <= 40 for s in samples)
+
+
+def long(completion_ids, **columns):
+    return [float(len(ids)) for ids in completion_ids]
+
+
+def on_even_rows(prompts, completions, row, **columns):
+    return torch.tensor([1.0 if n % 2 == 0 else torch.nan for n in row])
+
+
+async def waits(completions, trainer_state, **columns):
+    return [0.1 * trainer_state.global_step for _ in completions]
+
+
+def test_rewards_of_your_own_train_also_on_problems_without_gold_answers(open_lab):
+    here = open_lab("peft")
+    base, tokenizer = models.load_base(SMALL, ROOT, "peft")
+    pool = data.load_problems(SMALL, "grpo", 4).select_columns(["prompt"]).add_column("row", range(4))
+    with here.stage("grpo") as stage:
+        model = models.add_adapter(base, SMALL.lora, "peft", seed=0)
+        stage.train(grpo_trainer(model, tokenizer, stage, functions=[long, on_even_rows, waits], pool=pool))
+    kept, logged = records.read_completions(here.run), records.read_metrics(here.run / "grpo_metrics.csv")
+    assert [row["long"] for row in kept] == [row["tokens"] for row in kept] and {row["gold"] for row in kept} == {""}
+    assert sum(row["on_even_rows"] == 1 for row in kept) == 8 and {row["waits"] for row in kept} == {0.0, 0.1}
+    assert all(row["rewards/on_even_rows/mean"] == 1 for row in logged[1:]), "NaN is no verdict"
 
 
 def assert_kept(kept: list[dict], logged: dict[str, float]) -> None:
