@@ -348,7 +348,7 @@ def on_even_rows(prompts, completions, row, **columns):
 
 
 async def waits(completions, trainer_state, **columns):
-    return [0.1 * trainer_state.global_step for _ in completions]
+    return [0.25 * trainer_state.global_step for _ in completions]
 
 
 def test_rewards_of_your_own_train_also_on_problems_without_gold_answers(open_lab):
@@ -360,7 +360,7 @@ def test_rewards_of_your_own_train_also_on_problems_without_gold_answers(open_la
         stage.train(grpo_trainer(model, tokenizer, stage, functions=[long, on_even_rows, waits], pool=pool))
     kept, logged = records.read_completions(here.run), records.read_metrics(here.run / "grpo_metrics.csv")
     assert [row["long"] for row in kept] == [row["tokens"] for row in kept] and {row["gold"] for row in kept} == {""}
-    assert sum(row["on_even_rows"] == 1 for row in kept) == 8 and {row["waits"] for row in kept} == {0.0, 0.1}
+    assert sum(row["on_even_rows"] == 1 for row in kept) == 8 and {row["waits"] for row in kept} == {0.0, 0.25}
     assert all(row["rewards/on_even_rows/mean"] == 1 for row in logged[1:]), "NaN is no verdict"
 
 
