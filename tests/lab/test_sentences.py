@@ -30,9 +30,15 @@ def write_run(folder, **verdicts: str):
 
 
 DIRECTIONS = {  # name: (verdicts of SFT and of GRPO, what GRPO solves and loses, the difference, what carries over)
-    "up": (WORST, BEST, "solves 20 problems that + SFT does not, and loses 0", "+50.0 points", "carries over to larger numbers"),
-    "down": (BEST, WORST, "solves 0 problems that + SFT does not, and loses 20", "-50.0 points", "turns into a loss on larger"),
-    "none": (BEST, BEST, "solves 0 problems that + SFT does not, and loses 0", "may be chance", "is not seen on larger numbers"),
+    "up": (WORST, BEST, "solves 20 problems that + SFT does not, and loses 0", "+50.0 points", "gains on larger numbers"),
+    "down": (BEST, WORST, "solves 0 problems that + SFT does not, and loses 20", "-50.0 points", "loses on larger numbers"),
+    "none": (
+        BEST,
+        BEST,
+        "solves 0 problems that + SFT does not, and loses 0",
+        "may be chance",
+        "shows no clear change on larger numbers",
+    ),
 }
 
 
@@ -43,7 +49,7 @@ def test_a_run_is_told_in_the_direction_that_it_took(sft, grpo, changed, differe
     assert changed in headline and difference in headline and "improved" not in headline
     assert carried in report.transfer_sentence(run)
     sampled = [line for line in report.sampling_sentences(run).splitlines() if "+ SFT → + GRPO" in line][0]
-    assert difference in sampled and ("worse ways of working" in sampled) == (sampled.count("-50.0") > 0)
+    assert difference in sampled and "worse ways of working" not in sampled, "it is worse greedily too"
     told = report.changes_sentence(rows("sft", sft), rows("grpo", grpo))
     solved, broken = (sum(pair == kind for pair in zip(sft, grpo, strict=True)) for kind in (("0", "1"), ("1", "0")))
     assert told.startswith(f"Of 40 problems: solved {solved}, broken {broken}, ") and difference in told
@@ -56,6 +62,16 @@ def test_the_margin_is_said_also_where_it_is_none_or_not_known():
         [*sound, rewards.exact_format(TAGS, 1.9)]
     )
     assert report.margin_sentence([*sound, lambda completions, **columns: []]).startswith("What <lambda> pays is not known")
+
+
+def test_samples_that_lose_where_greedy_decoding_does_not_are_explained(tmp_path):
+    run = write_run(tmp_path, base=BEST, sft=BEST, grpo=BEST)
+    write_jsonl(run / "samples" / "sampled-sft.jsonl", [row | {"temperature": 1.0} for row in rows("sft", WORST)])
+    for name in ("base", "grpo"):
+        write_jsonl(run / "samples" / f"sampled-{name}.jsonl", [row | {"temperature": 1.0} for row in rows(name, BEST)])
+    assert (
+        report.sampling_sentences(run).splitlines()[0].endswith("all that + SFT finds possible, its worse ways of working too.")
+    )
 
 
 def group(*paid: tuple[str, float, bool]) -> list[dict]:

@@ -105,12 +105,12 @@ def _headline(c: Comparison) -> str:
 
 
 def sampling_sentences(run_dir: Path | str) -> str:
-    """What each stage does to samples at GRPO's temperature (avg@k), and where that is a loss, why it may be."""
-    lines = []
+    """What each stage does to samples at GRPO's temperature (avg@k), and where they lose and greedy decoding does not, why."""
+    lines, greedy = [], {(c.before, c.after): c.difference for c in compare_checkpoints(run_dir)}
     for c in compare_checkpoints(run_dir, prefix="sampled-"):
         d, between = c.difference, f"{points(c.difference.low)} to {points(c.difference.high)}"
         line = f"- {pair_label(c.before, c.after)}: {points(d.difference)} points by avg@k ({between}){_chance(d)}."
-        if d.high < 0:
+        if d.high < 0 <= greedy[c.before, c.after].high:
             line += (
                 f" Greedy decoding takes the likeliest token each time; samples take all that {label_of(c.after)} finds "
                 "possible, its worse ways of working too."
@@ -120,14 +120,14 @@ def sampling_sentences(run_dir: Path | str) -> str:
 
 
 def transfer_sentence(run_dir: Path | str) -> str:
-    """To which kinds of problems, unlike those of training, the last stage's gain carries over, and to which not."""
+    """On which kinds of problems, unlike those of training, the last stage gains, loses, or does neither for sure."""
     before, after = checkpoints_of(run_dir)[-2:]
     sides = [samples_of(run_dir, f"transfer-{name}") for name in (before, after)]
-    found: dict[str, list[str]] = {"carries over to": [], "is not seen on": [], "turns into a loss on": []}
+    found: dict[str, list[str]] = {"gains on": [], "loses on": [], "shows no clear change on": []}
     for kind in dict.fromkeys(row["stratum"] for row in sides[0]):
         verdicts = [[is_right(row) for row in rows if row["stratum"] == kind] for rows in sides]
         d, reached = paired_difference(*verdicts), fmean(verdicts[1])
-        where = "carries over to" if d.low > 0 else "turns into a loss on" if d.high < 0 else "is not seen on"
-        found[where].append(f"{kind} ({points(d.difference)} points, to {percent(reached)})")
-    told = [f"it {where} {', '.join(kinds)}" for where, kinds in found.items() if kinds]
-    return f"What {label_of(after)} gained on problems like those of training: {'; '.join(told)}."
+        change = "gains on" if d.low > 0 else "loses on" if d.high < 0 else "shows no clear change on"
+        found[change].append(f"{kind} ({points(d.difference)} points, to {percent(reached)})")
+    told = [f"{change} {', '.join(kinds)}" for change, kinds in found.items() if kinds]
+    return f"Of these {label_of(after)} {'; it '.join(told)}."
