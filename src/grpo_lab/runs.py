@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from contextlib import redirect_stdout
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -126,12 +127,15 @@ def as_json(settings: dict) -> dict:
     def plain(value):
         if not callable(value):
             return vars(value)
+        bound = ""
+        while isinstance(value, partial):
+            value, bound = value.func, f"{bound}{value.args}{value.keywords}"
+        code = value if hasattr(value, "__name__") else type(value)
         try:
-            source = inspect.getsource(value)
-        except (OSError, TypeError):  # written in C, or a partial
-            source = repr(value)
-        name = getattr(value, "__name__", type(value).__name__)
-        return f"{name} {hashlib.sha256(source.encode()).hexdigest()[:8]}"
+            source = inspect.getsource(code)
+        except (OSError, TypeError):  # not written in Python, or nowhere to be read
+            source = ""
+        return f"{code.__name__} {hashlib.sha256((source + bound).encode()).hexdigest()[:8]}"
 
     return json.loads(json.dumps(settings, default=plain))
 

@@ -123,6 +123,15 @@ def test_the_metrics_of_four_samples_of_one_problem(answers, right, majority):
     assert (found["pass_at_k"], found["maj_at_k"]) == (float(any(right)), float(majority))
 
 
+def test_the_vote_is_right_where_its_sample_was_whoever_judged_it():
+    """A checker of your own, or one of several gold answers: the samples say what was right."""
+    rows = [
+        sample(0, "grpo", sample=k, extracted_flexible=a, correct_flexible=a == "SHELLS")
+        for k, a in enumerate(("SHELLS", "x", "SHELLS"))
+    ]
+    assert summary.summarise_sampled([row | {"gold": "a shell"} for row in rows])["maj_at_k"] == 1
+
+
 # name: (rows, words of the message)
 UNEVEN = {
     "one missing": (voted(0, ["1"] * 4, [0] * 4) + voted(1, ["1"] * 3, [0] * 3), "'q001' has 3 samples, not the 4 from 0 to 3"),

@@ -4,6 +4,7 @@ import json
 import os
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -67,6 +68,27 @@ def test_settings_are_saved_with_their_environment(tmp_path):
     path = runs.save_config(tmp_path, "sft", {"recipe": recipes.TINY, "seed": 1})
     saved = json.loads(path.read_text())
     assert saved["settings"]["seed"] == 1 and {"torch", "trl", "commit", "python"} <= set(saved["environment"])
+
+
+def test_a_function_is_kept_by_its_name_and_its_source():
+    def judge(answer, gold):
+        return answer == gold
+
+    class Judge:
+        def __call__(self, answer, gold):
+            return answer == gold
+
+    settings = {"checker": judge, "rewards": ("sound", partial(judge, gold="7"), partial(judge, gold="8"), Judge(), len)}
+    first = runs.as_json(settings | {"recipe": recipes.TINY})
+    names, digests = zip(*(kept.split() for kept in (first["checker"], *first["rewards"][1:])), strict=True)
+    assert names == ("judge", "judge", "judge", "Judge", "len") and len(set(digests)) == 5
+    assert runs.as_json({"rewards": (partial(judge, gold="7"), Judge())})["rewards"] == [first["rewards"][1], first["rewards"][3]]
+    assert first["recipe"]["name"] == "tiny"
+
+    def judge(answer, gold):
+        return answer in gold
+
+    assert runs.as_json({"checker": judge})["checker"] not in ("judge", first["checker"])
 
 
 def test_a_stage_is_not_continued_under_other_settings(tmp_path):

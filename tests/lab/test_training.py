@@ -170,6 +170,23 @@ def test_an_adapter_without_tokenizer_files_is_asked_with_the_recipes_tokenizer(
     assert "sft/adapter has no tokenizer files" in capsys.readouterr().out
 
 
+def test_an_adapter_is_fetched_from_a_folder_or_the_hub(tmp_path, folder, call, monkeypatch):
+    for place in (tmp_path / "mine", folder / "models" / "ours" / "adapter", folder / "models" / "ours" / "merged"):
+        place.mkdir(parents=True)
+        (place / ("model.safetensors" if place.name == "merged" else "adapter_model.safetensors")).write_bytes(b"weights")
+    monkeypatch.chdir(tmp_path)
+    assert models.fetch_adapter("mine", ROOT) == Path("mine") and models.fetch_adapter(str(tmp_path / "mine"), ROOT)
+    fetched = call(models.fetch_adapter, "ours/adapter", ROOT)
+    assert (fetched / "adapter_model.safetensors").read_bytes() == b"weights"
+    for name, sentence in (
+        ("ours/merged", "holds no adapter_model"),
+        ("ours/none", "the hub gives none"),
+        ("a b", "is no folder"),
+    ):
+        with pytest.raises(ValueError, match=f"ADAPTER = '{name}'.* {sentence}"):
+            call(models.fetch_adapter, name, ROOT)
+
+
 def test_an_adapter_on_an_adapter_or_of_another_shape_is_refused(tmp_path):
     def load():
         return models.load_base(TINY, ROOT, "peft")[0]
