@@ -17,7 +17,7 @@ from datasets import Dataset, concatenate_datasets
 
 from grpo_lab.contamination import Contamination, contamination_report
 from grpo_lab.own_data import digest, read_splits
-from grpo_lab.recipes import Recipe, Source
+from grpo_lab.recipes import Recipe, Sft, Source
 from grpo_lab.records import DISCORDANT
 from grpo_lab.runs import project_root
 from grpo_lab.sources import (
@@ -80,7 +80,7 @@ def with_data(recipe: Recipe, data: str, columns: Mapping[str, str] | None = Non
     if prompts < plan.prompts_per_rollout:
         print(f"prompts_per_rollout {plan.prompts_per_rollout} → {prompts}, because there are no more problems to train on.")
 
-    solved = replace(train, filters=("half the context",)) if any(row["solution"] for row in splits["train"]) else None
+    solved = replace(train, filters=("fits the context",)) if any(row["solution"] for row in splits["train"]) else None
     return replace(
         recipe,
         sft=replace(recipe.sft, source=solved, unanswerable=0.0) if recipe.sft and solved else None,
@@ -94,8 +94,8 @@ def with_data(recipe: Recipe, data: str, columns: Mapping[str, str] | None = Non
 def load_problems(recipe: Recipe, split: str, count: int, seed: int = 0, tokenizer: Any = None) -> Dataset:
     """`count` rows to train on with GRPO (split "grpo") or to measure on ("dev", "test"). The held-out sets use seed 0.
 
-    tokenizer: needed for split "grpo" where the source has a filter that counts tokens. Raises as `sources.load_prompts`,
-    and ValueError for fewer prompts than one rollout needs.
+    tokenizer: for split "grpo" of public and own problems, whose prompts must leave the completion its room. Raises as
+    `sources.load_prompts`, and ValueError for fewer prompts than one rollout needs.
     """
     plan, test_source = recipe.grpo, recipe.evaluation.source
 
@@ -107,7 +107,8 @@ def load_problems(recipe: Recipe, split: str, count: int, seed: int = 0, tokeniz
 
     # Public prompts to train on: the last of them make room for the unanswerable ones.
     if split == "grpo":
-        prompts, report = load_prompts(replace(plan.source, limit=count), tokenizer)
+        room = recipe.max_length - plan.max_completion_length if tokenizer else None
+        prompts, report = load_prompts(replace(plan.source, limit=count), tokenizer, room)
         if len(prompts) < plan.prompts_per_rollout:
             raise ValueError(
                 f"{len(prompts)} prompts are left of {plan.source.path}, and one rollout needs prompts_per_rollout = "
@@ -181,8 +182,7 @@ def load_sft_examples(recipe: Recipe, seed: int, tokenizer: Any = None) -> Datas
     if stage is None:
         return None
     if stage.source:
-        examples, report = load_examples(replace(stage.source, limit=stage.examples), fmt, tokenizer, recipe.max_length)
-        return _described(examples, report.markdown())
+        return _public_examples(recipe, stage, tokenizer)
     rows = []
     for i, (problem, row) in enumerate(_draw_with_twins(recipe, "sft", stage.examples, seed, stage.unanswerable)):
         worked = WAYS[stage.ways[i % len(stage.ways)]](problem), str(problem.answer)
@@ -198,8 +198,7 @@ def load_priming_examples(recipe: Recipe, tokenizer: Any = None) -> Dataset:
     """
     stage, fmt = recipe.priming, get_format(recipe.format)
     if stage.source:
-        examples, report = load_examples(replace(stage.source, limit=stage.examples), fmt, tokenizer, recipe.max_length)
-        return _described(examples, report.markdown())
+        return _public_examples(recipe, stage, tokenizer)
     path = project_root() / PRIMING_FILE
     rows = []
     for number, line in enumerate(path.read_text().splitlines()[: stage.examples], start=1):
@@ -212,6 +211,18 @@ def load_priming_examples(recipe: Recipe, tokenizer: Any = None) -> Dataset:
                 f"{path}, line {number} is damaged ({error!r}). Restore it with `git checkout -- {path}`."
             ) from error
     return _described(rows, f"{len(rows)} curated examples, written and checked by hand.")
+
+
+def _public_examples(recipe: Recipe, stage: Sft, tokenizer: Any) -> Dataset:
+    """The stage's examples from its source. Fewer than it asks for is said; ValueError for fewer than a batch."""
+    fmt, source = get_format(recipe.format), replace(stage.source, limit=stage.examples)
+    examples, report = load_examples(source, fmt, tokenizer, recipe.max_length)
+    short = f"{len(examples):,} of the {stage.examples:,} examples asked for are left of {source.name}"
+    if len(examples) < stage.batch_size:
+        raise ValueError(f"{short}, less than one batch of {stage.batch_size}: loosen its filters.\n{report.markdown()}")
+    if len(examples) < stage.examples:
+        print(f"{short}: the stage is so much shorter.")
+    return _described(examples, report.markdown())
 
 
 def check_contamination(recipe: Recipe, *training: Dataset | None, save: Path | None = None) -> Contamination:

@@ -56,7 +56,7 @@ def merge_adapter(run: Path, recipe: Recipe, root: Path, backend: str, questions
     unquantised = replace(recipe, load_in_4bit=False)
     base, tokenizer = models.load_base(unquantised, root, backend)
     models.check_tokenizer(tokenizer, adapter)
-    model = models.load_adapter(base, adapter, trainable=False)
+    model = models.load_adapter(base, adapter)
     turns = [user_turn(question) for question in questions[:PROMPTS]]
     prompts = [tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True) for turn in turns]
     written, logits = _greedy(model, tokenizer, prompts)

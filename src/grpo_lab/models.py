@@ -9,7 +9,8 @@ import io
 import json
 import re
 import sys
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import torch
@@ -172,18 +173,36 @@ def fetch_adapter(name: str, root: Path) -> Path:
     return folder
 
 
-def load_adapter(model: PreTrainedModel, adapter: Path, trainable: bool) -> PreTrainedModel:
-    """The base model with an adapter that an earlier stage saved, to train on or to measure.
-
-    ValueError where the adapter is of another shape, lacks weights, or holds some that fit nothing: PEFT would leave those as
-    they are, at zero.
-    """
-    from peft import PeftModel, get_peft_model_state_dict
-    from safetensors import safe_open
+def load_adapter(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
+    """The base model with a saved adapter, to measure it. ValueError where the adapter does not fit (see `fill_adapter`)."""
+    from peft import PeftModel
 
     _require_bare(model)
+    with _fitting(adapter):
+        loaded = PeftModel.from_pretrained(model, str(adapter))
+    _require_whole(loaded, adapter)
+    return loaded
+
+
+def fill_adapter(model: PreTrainedModel, adapter: Path) -> None:
+    """Give the fresh adapter of `add_adapter` the weights that an earlier stage saved, to train on.
+
+    So every stage trains an adapter that its backend put on, with what comes with that: Unsloth's fused LoRA and checkpointing.
+    ValueError where the adapter is of another shape, lacks weights, or holds some that fit nothing, which PEFT would leave out.
+    """
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    _require_whole(model, adapter)
+    with _fitting(adapter):
+        set_peft_model_state_dict(model, load_file(adapter / "adapter_model.safetensors"))
+
+
+@contextmanager
+def _fitting(adapter: Path) -> Iterator[None]:
+    """A sentence for weights of other shapes."""
     try:
-        loaded = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
+        yield
     except RuntimeError as error:
         if "size mismatch" not in str(error):
             raise
@@ -192,7 +211,14 @@ def load_adapter(model: PreTrainedModel, adapter: Path, trainable: bool) -> PreT
             f"{adapter} does not fit the model: its weights have other shapes, as it was trained on {of}. Set MODEL to that "
             "base, or choose another RUN and train again."
         ) from None
-    expected = get_peft_model_state_dict(loaded)
+
+
+def _require_whole(model: PreTrainedModel, adapter: Path) -> None:
+    """ValueError where the adapter's file lacks weights of the model's, or has others."""
+    from peft import get_peft_model_state_dict
+    from safetensors import safe_open
+
+    expected = get_peft_model_state_dict(model)
     with safe_open(adapter / "adapter_model.safetensors", "pt") as saved:
         wrong = sorted(expected.keys() ^ saved.keys())
     if wrong:
@@ -200,7 +226,6 @@ def load_adapter(model: PreTrainedModel, adapter: Path, trainable: bool) -> PreT
             f"{adapter} does not fit the model: {len(wrong)} of {len(expected)} weights are missing or fit nothing, such as "
             f"{wrong[0]}. It is of another base, or only half of it was written: train the stage again, or set MODEL to its base."
         )
-    return loaded
 
 
 def save_adapter(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, adapter: Path) -> None:

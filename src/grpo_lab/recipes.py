@@ -228,9 +228,9 @@ TINY = Recipe(
 )
 
 OPENR1 = Source("open-r1/OpenR1-Math-220k", "openr1")
-OPENR1_SOLUTIONS = replace(OPENR1, filters=("SFT's half", "half the context"))
+OPENR1_SOLUTIONS = replace(OPENR1, filters=("SFT's half", "fits the context"))
 OPENR1_PROMPTS = replace(OPENR1, filters=("GRPO's half",))
-OPENMATH = Source("unsloth/OpenMathReasoning-mini", "openmath", split="cot", filters=("numeric answers", "half the context"))
+OPENMATH = Source("unsloth/OpenMathReasoning-mini", "openmath", split="cot", filters=("numeric answers", "fits the context"))
 DAPO = Source("open-r1/DAPO-Math-17k-Processed", "dapo", config="en", filters=("prompt length",))
 GSM8K = Source("openai/gsm8k", "gsm8k", config="main")
 GSM8K_TEST = replace(GSM8K, split="test")
@@ -300,10 +300,11 @@ QWEN3_4B_DAPO = replace(
     _QWEN3_4B,
     name="qwen3-4b-dapo",
     priming=replace(_QWEN3_4B.priming, source=OPENMATH),
+    rewards="graded",
     grpo=replace(_QWEN3_4B.grpo, source=DAPO),
     evaluation=Evaluation(problems=500, max_completion_length=1024, batch_size=16, source=MATH_500),
 )
-QWEN3_4B_ENGINE = replace(_QWEN3_4B, name="qwen3-4b-engine", rewards="graded")
+QWEN3_4B_ENGINE = replace(_QWEN3_4B, name="qwen3-4b-engine", rewards=("graded", "sound_steps"))
 QWEN2_5_0_5B_GSM8K = Recipe(
     name="qwen2.5-0.5b-gsm8k",
     base_model="Qwen/Qwen2.5-0.5B-Instruct",
@@ -313,6 +314,7 @@ QWEN2_5_0_5B_GSM8K = Recipe(
     max_length=768,
     seed=42,
     precision="float32",
+    rewards=("correctness", "integer", "strict_format", "soft_format", "xml_structure"),
     base_prompt="question",
     needs=Needs(gpu=True, gpu_memory_gb=14, disk_gb=2, download_gb=3, memory_gb=8, model="Qwen/Qwen2.5-0.5B-Instruct"),
     variants=QWEN2_5_0_5B_VARIANTS,

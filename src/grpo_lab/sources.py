@@ -215,9 +215,14 @@ def _numeric_answers(_: Rendering, problem: Problem) -> str | None:
     return f"the answer {problem.answer!r}" if as_number(problem.answer) is None else None
 
 
-def _half_the_context(rendering: Rendering, problem: Problem) -> str | None:
+def _fits_the_context(rendering: Rendering, problem: Problem) -> str | None:
     tokens = rendering.tokens(user_turn(problem.question) + rendering.completion(problem))
-    return f"{tokens:,} tokens" if 2 * tokens > rendering.max_length else None
+    return f"{tokens:,} tokens" if tokens > rendering.max_length else None
+
+
+def _fits_beside_the_completion(rendering: Rendering, problem: Problem) -> str | None:
+    tokens = rendering.tokens(user_turn(problem.question))
+    return f"{tokens:,} tokens" if tokens > rendering.max_length else None
 
 
 FILTERS: dict[str, Callable[[Rendering, Problem], str | None] | None] = {
@@ -228,13 +233,14 @@ FILTERS: dict[str, Callable[[Rendering, Problem], str | None] | None] = {
     "SFT's half": partial(_half, 0),
     "GRPO's half": partial(_half, 1),
     "numeric answers": _numeric_answers,
-    "half the context": _half_the_context,
+    "fits the context": _fits_the_context,
+    "fits beside the completion": _fits_beside_the_completion,  # applied to prompts where their room is known
     "prompt length": None,  # looks at all rows: _drop_longest
 }
 # Always applied to worked solutions: what is cut off or wrong is never imitated.
 FOR_SFT = ("complete generations", "verified solutions", "exact form")
 # What some filters must know of the rendering.
-NEEDED = {"exact form": ("fmt",), "half the context": ("fmt", "tokenizer", "max_length"), "prompt length": ("tokenizer",)}
+NEEDED = {"exact form": ("fmt",), "fits the context": ("fmt", "tokenizer", "max_length"), "prompt length": ("tokenizer",)}
 
 
 @dataclass
@@ -289,13 +295,14 @@ def _drop_longest(problems: Iterable[Problem], rendering: Rendering, report: Fil
 # 3. The loading: a data set from the hub, the part of it that is wanted, its rows read and filtered.
 
 
-def load_prompts(source: Source, tokenizer: Any = None) -> tuple[Dataset, FilterReport]:
+def load_prompts(source: Source, tokenizer: Any = None, room: int | None = None) -> tuple[Dataset, FilterReport]:
     """Problems to train on with GRPO, without the held-out part: `prompt`, `answer`, `id`, `source`.
 
-    `tokenizer` (with a chat template) is needed by the filters that count tokens. Raises ConnectionError where the hub cannot
-    be reached, and ValueError, saying what is wrong, where and what to do, for anything else.
+    tokenizer (with a chat template): needed by the filters that count tokens. room: what the completion leaves of the context, in
+    tokens; longer prompts are dropped. Raises ConnectionError where the hub cannot be reached, and ValueError, saying what is
+    wrong, where and what to do, for anything else.
     """
-    return _load(source, Rendering(tokenizer=tokenizer), held_out=False)
+    return _load(source, Rendering(tokenizer=tokenizer, max_length=room), held_out=False)
 
 
 def load_examples(
@@ -303,8 +310,8 @@ def load_examples(
 ) -> tuple[Dataset, FilterReport]:
     """Worked examples to imitate, as `load_prompts`, with a `completion` in the format `fmt`.
 
-    The solution is the first that is complete and verified. `max_length` is the model's context in tokens, of which the filter
-    "half the context" leaves prompt and completion together one half.
+    The solution is the first that is complete and verified. `max_length`: the model's context in tokens, which prompt and
+    completion together may fill by the filter "fits the context".
     """
     return _load(source, Rendering(fmt, tokenizer, max_length), held_out=False)
 
@@ -359,8 +366,9 @@ def _load(source: Source, rendering: Rendering, held_out: bool, twins: bool = Fa
         return replace(problem, answer=answer, solutions=tuple(solutions))
 
     problems = map(read, problems)
-    always = () if source.any_gold else ("gradable gold",)
-    for name in dict.fromkeys((*always, *(FOR_SFT if rendering.fmt else ()), *source.filters)):
+    names = () if source.any_gold else ("gradable gold",)
+    names += FOR_SFT if rendering.fmt else ("fits beside the completion",) if rendering.max_length else ()
+    for name in dict.fromkeys((*names, *source.filters)):
         if name == "prompt length":
             problems = _drop_longest(problems, rendering, report)
         else:

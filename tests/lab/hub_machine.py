@@ -60,8 +60,10 @@ def train(here: lab.Lab, name: str, die_at: int | None) -> None:
         else:
             fmt = formats.get_format(RECIPE.format)
             recorder = training.Recorder(rewards.reward_set(fmt), RECIPE, tokenizer)
+            model = models.add_adapter(base, RECIPE.lora, "peft", seed=0)
+            models.fill_adapter(model, here.adapter("sft"))
             trainer = GRPOTrainer(
-                model=models.load_adapter(base, here.adapter("sft"), trainable=True),
+                model=model,
                 reward_funcs=recorder.functions,
                 args=training.grpo_config(RECIPE, **stage.trainer_args),
                 train_dataset=data.load_problems(RECIPE, "grpo", PLAN.rollouts * PLAN.prompts_per_rollout),

@@ -153,6 +153,6 @@ def test_an_own_problem_has_no_gold_answer():
 def test_fewer_prompts_than_a_rollout_needs_are_refused_before_a_model_is_loaded(monkeypatch):
     recipe = get_recipe("qwen2.5-3b-gsm8k")
     rows = Dataset.from_list([{"prompt": [], "answer": "1", "id": str(n), "source": "a"} for n in range(3)])
-    monkeypatch.setattr(data, "load_prompts", lambda source, tokenizer: (rows, None))
+    monkeypatch.setattr(data, "load_prompts", lambda source, tokenizer, room: (rows, None))
     with pytest.raises(ValueError, match="3 prompts are left of openai/gsm8k, and one rollout needs prompts_per_rollout = 4"):
         data.load_problems(recipe, "grpo", 1000)

@@ -86,7 +86,7 @@ def test_a_folder_has_a_part_to_train_on_and_one_to_measure_on(tmp_path, capsys)
     assert {split: len(rows) for split, rows in own_data.read_splits(str(tmp_path)).items()} == {"train": 30, "test": 50}
     recipe = data.with_data(TINY, str(tmp_path))
     assert recipe.grpo.prompts_per_rollout == 21 and "prompts_per_rollout 24 → 21, because" in capsys.readouterr().out
-    assert recipe.sft.source.filters == ("half the context",) and recipe.sft.unanswerable == 0
+    assert recipe.sft.source.filters == ("fits the context",) and recipe.sft.unanswerable == 0
     test = data.load_problems(recipe, "test", 200)
     assert len(test) == 50 and test[0]["answer"][1] == "x" and not recipe.tiny_world
     trained = data.load_problems(recipe, "grpo", 200, 0, models.load_tokenizer(recipe, ROOT))

@@ -151,15 +151,14 @@ def test_what_is_dropped_of_prompts_and_of_examples(call, source, name, expected
     assert dropped(report) == expected
 
 
-def test_half_the_context_counts_prompt_and_completion(call):
-    source = Source(OPENR1.path, "openr1", filters=("half the context",))
-    rows, report = call(load_examples, source, TAGS, WordTokenizer(), 100)
+def test_prompt_and_completion_together_may_fill_the_context(call):
+    source = Source(OPENR1.path, "openr1", filters=("fits the context",))
+    rows, report = call(load_examples, source, TAGS, WordTokenizer(), 50)
     lengths = [len(f"{row['prompt'][0]['content']} {row['completion'][0]['content']}".split()) + 2 for row in rows]
-    assert dropped(report)["half the context"] == 1 and max(lengths) <= 50
-    assert report.examples["half the context"].startswith("row 13: ")
-    rows, report = call(load_examples, source, TAGS, WordTokenizer(), 2 * max(lengths))
-    assert max(lengths) == 29 and dropped(report)["half the context"] == 1  # just fits
-    assert dropped(call(load_examples, source, TAGS, WordTokenizer(), 2 * max(lengths) - 1)[1])["half the context"] > 1
+    assert dropped(report)["fits the context"] == 1 and report.examples["fits the context"].startswith("row 13: ")
+    _, report = call(load_examples, source, TAGS, WordTokenizer(), max(lengths))
+    assert max(lengths) == 29 and dropped(report)["fits the context"] == 1  # just fits
+    assert dropped(call(load_examples, source, TAGS, WordTokenizer(), max(lengths) - 1)[1])["fits the context"] > 1
 
 
 def test_prompt_length_drops_the_longest_tenth(call):
@@ -301,7 +300,7 @@ def test_without_a_network_the_cache_serves(call):
         (replace(GSM8K, rows="gsm9k"), "main.* asks for 'gsm9k', which is none of: openr1, openmath, dapo"),
         (replace(GSM8K, filters=("numeric",)), "asks for 'numeric', which is none of: gradable"),
         (replace(GSM8K, filters=("prompt length",)), "filter 'prompt length' of openai/gsm8k .* needs tokenizer: pass"),
-        (replace(GSM8K, filters=("half the context",)), "needs fmt, tokenizer, max_length: pass them to load_examples"),
+        (replace(GSM8K, filters=("fits the context",)), "needs fmt, tokenizer, max_length: pass them to load_examples"),
         (replace(GSM8K, limit=0), "No row of openai/gsm8k .* is left"),
     ],
 )

@@ -187,23 +187,27 @@ def test_an_adapter_is_fetched_from_a_folder_or_the_hub(tmp_path, folder, call, 
             call(models.fetch_adapter, name, ROOT)
 
 
-def test_an_adapter_on_an_adapter_or_of_another_shape_is_refused(tmp_path):
+def test_an_adapter_on_an_adapter_or_one_that_does_not_fit_is_refused(tmp_path):
     def load():
         return models.load_base(TINY, ROOT, "peft")[0]
 
     model = models.add_adapter(load(), TINY.lora, "peft", 0)
     model.save_pretrained(tmp_path)
-    assert models.load_adapter(load(), tmp_path, trainable=True).peft_config
-    for again in (lambda: models.add_adapter(model, TINY.lora, "peft", 0), lambda: models.load_adapter(model, tmp_path, True)):
+    assert models.load_adapter(load(), tmp_path).peft_config
+    for again in (lambda: models.add_adapter(model, TINY.lora, "peft", 0), lambda: models.load_adapter(model, tmp_path)):
         with pytest.raises(ValueError, match="has an adapter already: load the base again"):
             again()
+    smaller = models.add_adapter(load(), dataclasses.replace(TINY.lora, rank=8), "peft", 0)
+    with pytest.raises(ValueError, match="its weights have other shapes, as it was trained on .*tiny-base"):
+        models.fill_adapter(smaller, tmp_path)
     weights = safetensors.torch.load_file(tmp_path / "adapter_model.safetensors")
     missing = sorted(weights)[0]
     safetensors.torch.save_file(
         {name: w for name, w in weights.items() if name != missing}, tmp_path / "adapter_model.safetensors"
     )
-    with pytest.raises(ValueError, match=f"does not fit the model: 1 of {len(weights)} weights are missing .*{missing}"):
-        models.load_adapter(load(), tmp_path, trainable=False)
+    for use in (lambda: models.load_adapter(load(), tmp_path), lambda: models.fill_adapter(model, tmp_path)):
+        with pytest.raises(ValueError, match=f"does not fit the model: 1 of {len(weights)} weights are missing .*{missing}"):
+            use()
 
 
 def test_on_apple_silicon_both_stages_train_through_peft_on_mps(monkeypatch):
@@ -330,7 +334,8 @@ def test_every_stage_trains_saves_resumes_and_loads(backend, open_lab, capsys):
         assert stage.train(sft_trainer(model, tokenizer, stage)).learned
 
     trained = lora_weights(model)
-    model = models.load_adapter(models.load_base(SMALL, ROOT, backend)[0], here.adapter("sft"), trainable=True)
+    model = models.add_adapter(models.load_base(SMALL, ROOT, backend)[0], SMALL.lora, backend, seed=1)
+    models.fill_adapter(model, here.adapter("sft"))
     torch.testing.assert_close(lora_weights(model), trained)
     with pytest.raises(KeyboardInterrupt, match="1: checkpoint-1 is kept; run"), here.stage("grpo") as stage:  # ends half-way
         stage.train(grpo_trainer(model, tokenizer, stage, stop_after=1))

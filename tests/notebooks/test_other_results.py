@@ -117,7 +117,7 @@ def render(tmp_path, monkeypatch):
         monkeypatch.setattr(evaluation, "measure", lambda *_: None)
         monkeypatch.setattr(data, "check_base_corpus", lambda _: None)
         for module, names in (
-            (models, ("add_adapter", "load_adapter", "check_tokenizer")),
+            (models, ("add_adapter", "fill_adapter", "check_tokenizer")),
             (training, ("Recorder", "sft_config", "grpo_config")),
             (trl, ("SFTTrainer", "GRPOTrainer")),
         ):

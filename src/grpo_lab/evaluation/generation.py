@@ -171,4 +171,4 @@ def checkpoints(
             yield name, VllmGenerator(llm, tokenizer, adapter), tokenizer
         else:
             base, tokenizer = models.load_base(recipe, root, backend)
-            yield name, models.load_adapter(base, adapter, trainable=False) if adapter else base, tokenizer
+            yield name, models.load_adapter(base, adapter) if adapter else base, tokenizer

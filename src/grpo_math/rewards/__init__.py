@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 from grpo_math.answers import Checker, Gold, is_equivalent
 from grpo_math.formats import ReasoningFormat
-from grpo_math.rewards.answer import correctness, integer, number, proximity
+from grpo_math.rewards.answer import correctness, integer, number, proximity, sound_steps
 from grpo_math.rewards.contract import RewardFunction, gold_text, pay, reward_name
 from grpo_math.rewards.form import approximate_format, exact_format, soft_format, strict_format, xml_structure
 
@@ -38,6 +38,7 @@ __all__ = [
     "reward_name",
     "reward_set",
     "soft_format",
+    "sound_steps",
     "strict_format",
     "ungradable",
     "xml_structure",
@@ -64,7 +65,7 @@ def reward_set(
     ['correctness', 'brief']
     """
     single = {f.__name__: f for f in (correctness, proximity, number, integer)}
-    form = {f.__name__: f for f in (exact_format, approximate_format, strict_format, soft_format, xml_structure)}
+    form = {f.__name__: f for f in (exact_format, approximate_format, strict_format, soft_format, xml_structure, sound_steps)}
     sets = {"sound": ["correctness", "exact_format", "approximate_format"]}
     sets["graded"] = [*sets["sound"], "proximity"]
     functions = []

@@ -1,12 +1,16 @@
-"""Rewards for the answer, in the light of the gold: all of them share one definition of right, that of `answers`."""
+"""Rewards for the answer, in the light of the gold, by one definition of right, that of `answers`; and one for its steps."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from grpo_math.answers import Checker, as_number, extract_answer, gold_texts, is_equivalent
+from grpo_math.audit import audit, number_text
 from grpo_math.formats import ReasoningFormat
 from grpo_math.rewards.contract import Completion, Golds, Reward, completion_text, gold_text
+
+_NUMERAL = re.compile(r"\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -136,3 +140,35 @@ class integer(AnswerReward):
     def pay(self, given: str, golds: list[str], right: bool) -> float:
         value, *wanted = (number is not None and number.denominator == 1 for number in map(as_number, (given, *golds)))
         return self.reward * (value and any(wanted))
+
+
+@dataclass(frozen=True)
+class sound_steps(Reward):
+    """`reward` for working that bears its answer: equations, all of them true, one of which comes to the answer; else 0.
+
+    Read by the `audit`, whatever the gold. More equations earn no more and none earns nothing, so neither length nor silence
+    pays; nor does an equation that only adds nothing to the answer, or takes it once, such as 42 + 0 = 42.
+
+    >>> from grpo_math.formats import get_format
+    >>> sound = sound_steps(get_format("xml"))
+    >>> ends = "</reasoning><answer>{}</answer>".format
+    >>> sound([f"6 * 7 = 42{ends(42)}", f"6 * 7 = 48{ends(48)}", f"It is 42{ends(42)}", f"42 + 0 = 42{ends(42)}"])
+    [0.5, 0.0, 0.0, 0.0]
+    """
+
+    fmt: ReasoningFormat
+    reward: float = 0.5
+
+    def __call__(self, completions: Sequence[Completion], **kwargs) -> list[float | None]:
+        return [self.pay(completion_text(completion)) for completion in completions]
+
+    def bounds(self) -> tuple[float, float]:
+        return 0.0, self.reward
+
+    def pay(self, text: str) -> float:
+        answer = as_number(extract_answer(text, self.fmt, strict=True) or "")
+        claims = audit(text).claims
+        if answer is None or not all(claim.true for claim in claims):
+            return 0.0
+        operands = [_NUMERAL.findall(claim.text)[:-1] for claim in claims if claim.exact == answer]
+        return self.reward * any(set(numerals) - {"0", "1", number_text(answer)} for numerals in operands)
