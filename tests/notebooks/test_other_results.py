@@ -164,7 +164,7 @@ def test_a_run_is_told_as_it_went(direction, render):
     assert word in tested[0] and sum(difference in line for line in tested) >= 3
     assert ("improved" in shown) == (direction == "up"), "SFT has another prompt, and its test says higher or lower"
     kind = {"up": "gains on", "down": "loses on", "none": "shows no clear change on"}[direction]
-    assert f"Of these + GRPO {kind} larger numbers ({difference}" in shown
+    assert f"On problems unlike those of training, + GRPO {kind} larger numbers ({difference}" in shown
     assert f"Pushed **up**: {up} completion" in shown and "the group teaches nothing" in shown
     assert not PLACEHOLDERS.search(shown), PLACEHOLDERS.search(shown)
 
@@ -172,7 +172,7 @@ def test_a_run_is_told_as_it_went(direction, render):
 def test_what_a_run_lacks_is_left_out(render):
     shown = render({"base": FEW, "grpo": MANY}, everything=False)
     assert "**+ GRPO** solves 25 problems that base (own prompt) does not" in shown and "+ SFT" not in shown
-    assert not PLACEHOLDERS.search(shown) and "Of these" not in shown and "avg@" not in shown
+    assert not PLACEHOLDERS.search(shown) and "unlike those of training" not in shown and "avg@" not in shown
 
 
 def test_the_text_around_states_no_result():

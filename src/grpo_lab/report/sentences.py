@@ -130,4 +130,4 @@ def transfer_sentence(run_dir: Path | str) -> str:
         change = "gains on" if d.low > 0 else "loses on" if d.high < 0 else "shows no clear change on"
         found[change].append(f"{kind} ({points(d.difference)} points, to {percent(reached)})")
     told = [f"{change} {', '.join(kinds)}" for change, kinds in found.items() if kinds]
-    return f"Of these {label_of(after)} {'; it '.join(told)}."
+    return f"On problems unlike those of training, {label_of(after)} {'; it '.join(told)}."
