@@ -222,10 +222,12 @@ def make_trainer(stage: str, model, tokenizer, recipe: Recipe, folder: Path, cal
 
 def run_training(stage: str, model, tokenizer, recipe: Recipe, folder: Path) -> dict:
     """Train a stage; time, memory, losses, by how much the adapter changed, and how fast completions were generated."""
-    from grpo_lab import training
+    from grpo_lab import models, training
 
     reset_memory()
     watch, before, total = make_watch(), adapter_weights(model), watch_generation(model)
+    if stage == "grpo" and recipe.grpo.generation_batch:  # as `lab.Stage.train` does
+        models.generate_in_parts(model, recipe.grpo.generation_batch)
     trainer = make_trainer(stage, model, tokenizer, recipe, folder / stage, [watch])
     watch.accelerator = trainer.accelerator
     training.train(trainer, folder / stage)

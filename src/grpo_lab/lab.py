@@ -113,6 +113,8 @@ class Stage:
         """Train from the newest whole checkpoint or the start (see `training.train`), and save the adapter."""
         from grpo_lab import models, training
 
+        if self.name == "grpo" and (most := self.lab.recipe.grpo.generation_batch):
+            models.generate_in_parts(trainer.model, most)
         learning = training.train(trainer, self.folder, self.lab.mirror)
         adapter = self.folder / "adapter"
         models.save_adapter(trainer.model, trainer.processing_class, adapter)

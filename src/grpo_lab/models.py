@@ -16,7 +16,14 @@ from pathlib import Path
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from grpo_lab import attention
 from grpo_lab.chat import prepare_tokenizer
@@ -196,6 +203,27 @@ def fill_adapter(model: PreTrainedModel, adapter: Path) -> None:
     _require_whole(model, adapter)
     with _fitting(adapter):
         set_peft_model_state_dict(model, load_file(adapter / "adapter_model.safetensors"))
+
+
+def generate_in_parts(model: PreTrainedModel, most: int) -> None:
+    """Let `model.generate`, which TRL asks for a whole rollout at once, take so many sequences at a time.
+
+    The cache of keys and values is what fills a small card: 64 completions of 1,024 tokens take 9.7 GB in Qwen3-4B.
+    """
+    whole = model.generate
+
+    def generate(input_ids: torch.Tensor, generation_config: GenerationConfig, **settings) -> torch.Tensor:
+        parts = []
+        for start in range(0, len(input_ids), most):
+            of_part = {
+                name: value[start : start + most] if isinstance(value, torch.Tensor) and len(value) == len(input_ids) else value
+                for name, value in settings.items()
+            }
+            parts.append(whole(input_ids=input_ids[start : start + most], generation_config=generation_config, **of_part))
+        longest, padding = max(part.shape[1] for part in parts), generation_config.pad_token_id
+        return torch.cat([torch.nn.functional.pad(part, (0, longest - part.shape[1]), value=padding) for part in parts])
+
+    model.generate = generate
 
 
 @contextmanager

@@ -78,6 +78,7 @@ class Grpo:
 
     updates_per_rollout: the optimiser steps that a rollout is shared out to; each completion is used once.
     micro_batch: completions on the device at once; the rest of an update is accumulated (None: all at once).
+    generation_batch: completions that are generated at once (None: the whole rollout).
     eval_every, eval_problems: every how many rollouts, and on how many dev problems, greedy accuracy is measured while training.
     unanswerable: the share of prompts that lack a needed quantity (see `grpo_math.unanswerable`): there saying so is rewarded.
     """
@@ -99,6 +100,7 @@ class Grpo:
     eval_every: int = 8
     eval_problems: int = 200
     micro_batch: int | None = None
+    generation_batch: int | None = None
     source: Source | None = None
     unanswerable: float = 0.0
 
@@ -280,6 +282,7 @@ _QWEN3_4B = Recipe(
         max_completion_length=512,
         warmup_steps=10,
         micro_batch=2,
+        generation_batch=16,
         save_every=10,
         eval_every=25,
         eval_problems=50,
@@ -331,6 +334,7 @@ QWEN2_5_0_5B_GSM8K = Recipe(
         warmup_steps=40,
         max_grad_norm=0.1,
         micro_batch=8,
+        generation_batch=64,
         save_every=50,
         eval_every=100,
         eval_problems=100,
@@ -413,6 +417,7 @@ def for_device(recipe: Recipe, device: Device, hardware: str = "") -> Recipe:
         "sft.micro_batch": variant.sft_micro_batch,
         "grpo.micro_batch": variant.grpo_micro_batch,
         "grpo.max_completion_length": variant.max_completion_length,
+        "grpo.generation_batch": variant.eval_batch_size,  # a cache of keys and values for each, as in measuring
         "evaluation.batch_size": variant.eval_batch_size,
         "evaluation.max_completion_length": budget,
     }

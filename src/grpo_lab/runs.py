@@ -107,7 +107,7 @@ def is_continued(run: Path, stage: str) -> bool:
 
 # What may change while a stage is under way, and of which other stages one does not depend.
 FREE = re.compile(
-    r"recipe\.(evaluation|needs|variants|hardware)\b|.*\.(micro_batch|save_every|eval_every|eval_problems)$|recipe\.grpo\.rollouts$"
+    r"recipe\.(evaluation|needs|variants|hardware)\b|.*\.(micro_batch|generation_batch|save_every|eval_every|eval_problems)$|recipe\.grpo\.rollouts$"
 )
 OTHERS = {"priming": ("sft", "grpo"), "sft": ("grpo",), "grpo": ("priming", "sft")}
 

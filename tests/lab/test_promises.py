@@ -71,6 +71,26 @@ def test_a_promise_is_kept(promise, capsys):
     assert PROMISES[promise](), promise
 
 
+# Layers, heads of keys and values, their size, and parameters in billions, from the models' cards.
+SHAPES = {
+    "unsloth/Qwen3-4B-Base": (36, 8, 128, 4.0),
+    "Qwen/Qwen2.5-3B-Instruct": (36, 2, 128, 3.1),
+    "Qwen/Qwen2.5-0.5B-Instruct": (24, 2, 64, 0.5),
+}
+
+
+@pytest.mark.parametrize("recipe", [OPENR1, DAPO, ENGINE, SMALL, LARGER], ids=lambda r: r.name)
+def test_weights_and_the_cache_of_what_is_generated_at_once_fit_each_card(recipe):
+    layers, heads, size, billions = SHAPES[recipe.base_model]
+    for variant in recipe.variants:
+        fitted = on(recipe, Device(variant.kind, "a card", variant.memory_gb, (8, 0)))
+        bytes_each = 4 if recipe.precision == "float32" or variant.kind == "mps" else 2
+        at_once = min(fitted.grpo.generation_batch, fitted.grpo.prompts_per_rollout * fitted.grpo.num_generations)
+        cache = 2 * layers * heads * size * bytes_each * at_once * fitted.max_length
+        weights = billions * 1e9 * (0.6 if fitted.load_in_4bit else bytes_each)
+        assert cache + weights < 0.8 * variant.memory_gb * 2**30, f"{variant.hardware}: {cache / 2**30:.1f} GiB of cache"
+
+
 # Rows of real lengths: traces of 300 to 4,000 tokens, here words.
 LENGTHS = (300, 420, 560, 700, 850, 1000, 1500, 2600, 4000)
 

@@ -11,7 +11,7 @@ from unittest.mock import Mock
 import pytest
 import safetensors.torch
 import torch
-from transformers import TrainerCallback
+from transformers import GenerationConfig, TrainerCallback
 
 from grpo_lab import data, evaluation, lab, models, recipes, records, runs, training
 from grpo_lab.host import Device
@@ -371,6 +371,30 @@ def on_even_rows(prompts, completions, row, **columns):
 
 async def waits(completions, trainer_state, **columns):
     return [0.25 * trainer_state.global_step for _ in completions]
+
+
+def test_a_rollout_is_generated_in_parts_with_the_same_greedy_completions(open_lab):
+    base, tokenizer = models.load_base(SMALL, ROOT, "peft")
+    prompts = evaluation.render_prompts(tokenizer, data.load_problems(SMALL, "dev", 5), "chat")
+    inputs = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
+    config = GenerationConfig(
+        max_new_tokens=30, do_sample=False, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
+    )
+    settings, seen = {"generation_config": config, "disable_compile": True}, []
+    whole, generate = base.generate(**inputs, **settings), base.generate
+    base.generate = lambda **given: seen.append(len(given["input_ids"])) or generate(**given)
+    models.generate_in_parts(base, 2)
+    assert torch.equal(base.generate(**inputs, **settings), whole) and seen == [2, 2, 1]
+
+    here = open_lab("peft")
+    grpo = dataclasses.replace(SMALL.grpo, generation_batch=3)
+    here = dataclasses.replace(here, recipe=dataclasses.replace(SMALL, grpo=grpo))
+    model = models.add_adapter(models.load_base(SMALL, ROOT, "peft")[0], SMALL.lora, "peft", seed=0)
+    generate, seen[:] = model.generate, []
+    model.generate = lambda **given: seen.append(len(given["input_ids"])) or generate(**given)
+    with here.stage("grpo") as stage:
+        stage.train(grpo_trainer(model, tokenizer, stage))
+    assert seen == [3, 3, 2, 3, 3, 2], "what TRL asks for at once: eight completions a rollout"
 
 
 def test_rewards_of_your_own_train_also_on_problems_without_gold_answers(open_lab):
