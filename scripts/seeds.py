@@ -2,7 +2,8 @@
 
 One training seed compares checkpoints; a claim about a method needs several. Odd seeds begin with a second base, which is
 pretrained first where it is missing. The controls of a seed begin with the same base and never see GRPO: SFT that is told the
-best way of working, and SFT on more of the same examples for as long as SFT and GRPO take together.
+best way of working, and SFT on more of the same examples for as long as SFT and GRPO take together. And GRPO goes once more from
+the seed's SFT adapter, with a reward for sound steps added.
 
 Writes to `results/tiny-seeds/`: `items.csv`, what is measured, and for each seed `seed-<n>.json`, its verdicts as texts of 0
 and 1 in the order of the items, with the recipe's hash and the commit. What is there is not made again, and a file of another
@@ -30,6 +31,7 @@ TOLD = replace(TINY.sft, ways=("place_by_place",))
 # SFT for as long as SFT and GRPO take together on two quiet cores.
 LONGER = replace(TINY.sft, examples=20_000)
 CONTROLS = {"told": TOLD, "longer": LONGER}
+STEPS = ("sound", "sound_steps")  # what GRPO pays for the second time
 
 
 def recipe_hash(recipe: Recipe) -> str:
@@ -69,7 +71,7 @@ def train_control(run: Path, name: str, seed: int, base: str) -> None:
     backend = runs.choose_backend("auto", "cpu")  # first, because Unsloth patches TRL
     from trl import SFTTrainer
 
-    from grpo_lab import evaluation, models, training
+    from grpo_lab import models, training
 
     recipe = replace(with_model(TINY, base), sft=CONTROLS[name])
     model, tokenizer = models.load_base(recipe, runs.project_root(), backend)
@@ -88,6 +90,46 @@ def train_control(run: Path, name: str, seed: int, base: str) -> None:
         )
         trainer.train()
     clock.save()
+    measure_alone(model, tokenizer, recipe, run, name)
+
+
+def train_steps(run: Path, seed: int, base: str) -> None:
+    """GRPO of one seed with a reward for sound steps, from the SFT adapter, which notebook 01 trains where it is missing."""
+    if report.has_part(run, "transfer-steps"):
+        return
+    backend = runs.choose_backend("auto", "cpu")  # first, because Unsloth patches TRL
+    from trl import GRPOTrainer
+
+    from grpo_lab import models, training
+    from grpo_math.formats import get_format
+    from grpo_math.rewards import reward_set
+
+    if not (run / "sft" / "adapter").is_dir():
+        parameters = {"RECIPE": "tiny", "RUN": run.name, "SEED": seed, "MODEL": base, "TRACKER": "none"}
+        execute(NAMES[:1], run, parameters)
+    recipe = replace(with_model(TINY, base), rewards=STEPS)
+    model, tokenizer = models.load_base(recipe, runs.project_root(), backend)
+    model = models.add_adapter(model, recipe.lora, backend, seed)
+    models.fill_adapter(model, run / "sft" / "adapter")
+    recorder = training.Recorder(reward_set(get_format(recipe.format), recipe.rewards), recipe, tokenizer)
+    clock, wanted = runs.StageClock(run, "steps"), recipe.grpo.rollouts * recipe.grpo.prompts_per_rollout
+    trainer = GRPOTrainer(
+        model=model,
+        reward_funcs=recorder.functions,
+        args=training.grpo_config(recipe, run / "steps", seed),
+        train_dataset=data.load_problems(recipe, "grpo", wanted, seed, tokenizer),
+        processing_class=tokenizer,
+        callbacks=[recorder, training.Progress()],
+    )
+    training.train(trainer, run / "steps")
+    clock.save()
+    measure_alone(model, tokenizer, recipe, run, "steps")
+
+
+def measure_alone(model, tokenizer, recipe: Recipe, run: Path, name: str) -> None:
+    """What is measured of one checkpoint, but for samples at temperature."""
+    from grpo_lab import evaluation
+
     rows = data.load_problems(recipe, "test", recipe.evaluation.problems)
     measured = replace(recipe, evaluation=replace(recipe.evaluation, sampled=0))
     evaluation.measure(model, tokenizer, measured, run, name, rows, data.load_twins(recipe), data.load_transfer(recipe))
@@ -131,11 +173,13 @@ def measure_seed(seed: int) -> None:
     if not (root / base).is_dir():
         pretrain(Pretraining(seed=1), root / base)
     found = open_seed(path, seed, root / base)
-    for checkpoints in (("base", "sft", "grpo"), *((name,) for name in CONTROLS)):
+    for checkpoints in (("base", "sft", "grpo"), *((name,) for name in (*CONTROLS, "steps"))):
         if checkpoints[-1] in found.get("test", {}):
             continue
         if checkpoints[-1] == "grpo":
             train_notebooks(run, seed, base)
+        elif checkpoints[-1] == "steps":
+            train_steps(run, seed, base)
         else:
             train_control(run, checkpoints[0], seed, base)
         for key, values in collect(run, checkpoints).items():

@@ -18,6 +18,7 @@ CONTROLS = {
     "longer": "SFT on seven times the examples",
     "told": "SFT, told the careful way",
     "grpo": "SFT, then GRPO",
+    "steps": "SFT, then GRPO that also pays for sound steps",
 }
 
 
@@ -130,7 +131,9 @@ def controls_table(folder: Path | str) -> pd.DataFrame:
 
 def _parts(name: str) -> tuple[str, ...]:
     """The stages, as the clock names them, whose time a control took."""
-    return {"sft": ("priming", "sft"), "grpo": ("priming", "sft", "grpo")}.get(name, (name,))
+    return {"sft": ("priming", "sft"), "grpo": ("priming", "sft", "grpo"), "steps": ("priming", "sft", "steps")}.get(
+        name, (name,)
+    )
 
 
 def seeds_tables(folder: Path | str) -> dict[str, str]:
