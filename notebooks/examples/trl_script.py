@@ -1,4 +1,4 @@
-"""A plain TRL script with the rewards of grpo-math. Yours differs in the model, the data and the number of steps."""
+"""A plain TRL script with the rewards of grpo-math. Yours has its own model, data and steps."""
 
 from itertools import islice
 
@@ -11,18 +11,23 @@ from grpo_lab.tiny.problems import Difficulty, generate
 from grpo_math.formats import get_format, plain_template, user_turn
 from grpo_math.rewards import check_golds, margin, reward_set
 
-MODEL = "tiny-primed"  # which the notebook beside this makes; or "Qwen/Qwen2.5-0.5B-Instruct", with a learning rate of 1e-5
+# The notebook beside this makes it. Or "Qwen/Qwen2.5-0.5B-Instruct", with a learning rate of 1e-5.
+MODEL = "tiny-primed"
 
-# The form of the answer, the rewards for it, and a template whose generation prompt opens the working.
+# The form of the answer, the rewards for it, and a template whose prompt opens the working.
 fmt = get_format("tags")
 rewards = reward_set(fmt)
 print(f"A right answer earns at least {margin(rewards):g} more than any wrong one.")
 tokenizer = AutoTokenizer.from_pretrained(MODEL, padding_side="left")
-tokenizer.chat_template = plain_template(fmt)  # for a model that chats: `chat_template(fmt)`, which also asks for the form
+tokenizer.chat_template = plain_template(
+    fmt
+)  # for a model that chats: `chat_template(fmt)`, which also asks for the form
 
-# Any data set with the columns `prompt` and `answer` will do. The functions find the gold answers by the name `answer`.
+# Any data set will do that has the columns `prompt` and `answer`, where the gold answers stand.
 problems = islice(generate("grpo", seed=0, difficulty=Difficulty(max_number=30)), 8)
-rows = [{"prompt": user_turn(problem.question), "answer": str(problem.answer)} for problem in problems]
+rows = [
+    {"prompt": user_turn(problem.question), "answer": str(problem.answer)} for problem in problems
+]
 check_golds([row["answer"] for row in rows])
 
 on_gpu = torch.cuda.is_available()
@@ -44,8 +49,17 @@ args = GRPOConfig(
     report_to="none",
 )
 trainer = GRPOTrainer(
-    model=MODEL, reward_funcs=rewards, args=args, train_dataset=Dataset.from_list(rows), processing_class=tokenizer
+    model=MODEL,
+    reward_funcs=rewards,
+    args=args,
+    train_dataset=Dataset.from_list(rows),
+    processing_class=tokenizer,
 )
 trainer.train()
 for entry in trainer.state.log_history[:-1]:
-    print({name: round(entry[f"rewards/{name}/mean"], 2) for name in (function.__name__ for function in rewards)})
+    print(
+        {
+            name: round(entry[f"rewards/{name}/mean"], 2)
+            for name in (function.__name__ for function in rewards)
+        }
+    )

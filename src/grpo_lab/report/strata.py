@@ -56,8 +56,9 @@ def contamination_markdown(run_dir: Path | str) -> str:
     names = checkpoints_of(run_dir)
     samples = {name: samples_of(run_dir, name) for name in names}
     exact = max(found["measures"]["exact duplicate"] for found in saved)
+    share = "shares" if len(flagged) == 1 else "share"
     lines = [
-        f"{counted(len(flagged), 'problem')} of {len(samples[names[0]]):,} share wording with training beyond chance (13 words "
+        f"{counted(len(flagged), 'problem')} of {len(samples[names[0]]):,} {share} wording with training beyond chance (13 words "
         f"in a row, or a story pattern with other names and numbers); {exact or 'none'} of them word for word.\n"
     ]
     for before, after in pairwise(names):
