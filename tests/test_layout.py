@@ -42,7 +42,7 @@ LAB = {  # beside grpo_math; `report` and `figures` read files, and training doe
     "models": {"attention", "chat", "recipes"},
     "evaluation": {"recipes", "chat", "models", "records", "runs", "progress"},
     "training": {"recipes", "models", "evaluation", "records", "runs", "mirror", "tracking", "health", "progress"},
-    "lab": {"host", "recipes", "runs", "data", "mirror", "tracking", "models", "training", "progress"},
+    "lab": {"host", "recipes", "records", "runs", "data", "mirror", "tracking", "models", "training", "progress"},
     "export": {"recipes", "models", "evaluation", "runs", "host", "mirror"},
 }
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from grpo_lab import host, recipes, runs
+from grpo_lab import host, recipes, records, runs
 from grpo_lab.mirror import Mirror, open_mirror
 from grpo_lab.recipes import Recipe
 from grpo_lab.tracking import Tracker, open_tracker
@@ -110,9 +110,14 @@ class Stage:
         return [recorder, metrics, *([] if seen else [training.Progress()]), training.Live(metrics, recorder, draw)]
 
     def train(self, trainer: "Trainer") -> "Learning":
-        """Train from the newest whole checkpoint or the start (see `training.train`), and save the adapter."""
+        """Train from the newest whole checkpoint or the start (see `training.train`), and save the adapter.
+
+        Beside it `<stage>_data.md` says what was trained on.
+        """
         from grpo_lab import models, training
 
+        trained_on = trainer.train_dataset.info.description  # how many rows were asked for, found and dropped, and why
+        records.write_text(self.lab.run / f"{self.name}_data.md", f"{trained_on}\n")
         if self.name == "grpo" and (most := self.lab.recipe.grpo.generation_batch):
             models.generate_in_parts(trainer.model, most)
         learning = training.train(trainer, self.folder, self.lab.mirror)

@@ -332,6 +332,9 @@ def test_every_stage_trains_saves_resumes_and_loads(backend, open_lab, capsys):
     model = models.add_adapter(base, SMALL.lora, backend, seed=0)
     with here.stage("sft") as stage:
         assert stage.train(sft_trainer(model, tokenizer, stage)).learned
+    assert (
+        here.run / "sft_data.md"
+    ).read_text() == "16 worked examples of the tiny world, 1 of them without a quantity that they need.\n"
 
     trained = lora_weights(model)
     model = models.add_adapter(models.load_base(SMALL, ROOT, backend)[0], SMALL.lora, backend, seed=1)
