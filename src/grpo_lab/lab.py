@@ -4,6 +4,7 @@ Standard library only at import: the first cell runs before torch is loaded, and
 `start`.
 """
 
+import inspect
 import logging
 import os
 import warnings
@@ -142,7 +143,7 @@ def start(
     hardware: str = "",
     data: str = "",
     columns: Mapping[str, str] | None = None,
-    rewards: Sequence[str | Callable] = (),
+    rewards: str | Callable | Sequence[str | Callable] = (),
     checker: Callable | None = None,
     format: str = "",
     adapter: str = "",
@@ -161,7 +162,13 @@ def start(
     device = host.set_up()
     root = runs.project_root()
     resolved = recipes.with_unanswerable(recipes.with_model(recipes.get_recipe(recipe, trial), model), unanswerable)
-    form, paid = get_format(format or resolved.format), (rewards,) if isinstance(rewards, str) else tuple(rewards)
+    alone = isinstance(rewards, str) or callable(rewards)
+    form, paid = get_format(format or resolved.format), (rewards,) if alone else tuple(rewards)
+    if checker:
+        try:
+            inspect.signature(checker).bind("answer", "gold")
+        except TypeError as error:
+            raise ValueError(f"CHECKER is called with an answer and a gold answer, which it does not take ({error}).") from None
     resolved = replace(resolved, format=form.name, rewards=paid or resolved.rewards, checker=checker)
     reward_set(form, resolved.rewards)  # a wrong name is said now
     resolved = recipes.for_device(resolved, device, hardware)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from datasets import Dataset, DatasetDict, config, load_dataset
+from datasets import Dataset, DatasetDict, config, load_dataset, load_from_disk
 from datasets.exceptions import DatasetGenerationError
 from pyarrow import ArrowInvalid
 
@@ -175,17 +175,24 @@ def find_local(path: str) -> Path | None:
 def digest(path: str) -> str:
     """16 hexadecimal digits for the files of the data, so that a run does not go on with others; empty for the hub."""
     place = find_local(path)
-    files = [] if place is None else _files(place) if place.is_dir() else [place]
+    files = [] if place is None else [place] if place.is_file() else [file for file in sorted(place.rglob("*")) if file.is_file()]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16] if files else ""
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in KINDS)
+    """Of the folder itself, or of the folders in it where it has none."""
+    for found in (folder.iterdir(), folder.rglob("*")):
+        if files := sorted(file for file in found if file.suffix.lower() in KINDS):
+            return files
+    return []
 
 
 def _read_local(place: Path) -> dict[str, list[dict]]:
     if place.is_file():
         return {"train": _read_file(place)}
+    if (place / "dataset_dict.json").is_file() or (place / "state.json").is_file():  # of `save_to_disk`
+        saved = load_from_disk(str(place))
+        return dict(saved) if isinstance(saved, DatasetDict) else {"train": saved}
     tables: dict[str, list[dict]] = {}
     for file in _files(place):
         split = next((name for name in ("train", *TEST_SPLITS) if file.stem.lower().startswith(name)), "train")

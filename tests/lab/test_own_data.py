@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 
 from grpo_lab import data, models, own_data
 from grpo_lab.evaluation import freeze_plan
@@ -93,6 +93,16 @@ def test_a_folder_has_a_part_to_train_on_and_one_to_measure_on(tmp_path, capsys)
     dev = data.load_problems(recipe, "dev", 200)
     assert len(trained) + len(dev) == 30 and not {*trained["id"], *dev["id"]} & {*test["id"]}
     assert data.load_twins(recipe) is None is data.load_transfer(recipe)
+
+
+def test_a_saved_data_set_and_a_folder_within_a_folder(tmp_path):
+    saved = DatasetDict({"train": Dataset.from_list(PROBLEMS[:30]), "validation": Dataset.from_list(PROBLEMS[30:40])})
+    saved.save_to_disk(tmp_path / "saved")
+    write(tmp_path / "cloned" / "data" / "train-00000-of-00001.parquet", PROBLEMS[:30])
+    (tmp_path / "cloned" / "README.md").write_text("a card")
+    for folder, parts in (("saved", {"train": 30, "test": 10}), ("cloned", {"train": 30}), ("saved/train", {"train": 30})):
+        splits = own_data.read_splits(str(tmp_path / folder))
+        assert {name: len(rows) for name, rows in splits.items()} == parts and own_data.digest(str(tmp_path / folder))
 
 
 def test_one_file_is_split_and_what_it_can_show_is_said(tmp_path, capsys):

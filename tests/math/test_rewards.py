@@ -207,12 +207,17 @@ def tensors(completions, completion_ids, **columns):
     return [torch.tensor(1.0), torch.tensor(len(completion_ids[1]))]
 
 
+def named_columns_only(completions, topic):
+    return [float(name == "sets") for name in topic]
+
+
 OWN = {  # a function, the name under which TRL logs it, what it pays
     plain: ("plain", [3.0, 0.0]),
     waiting: ("waiting", [0.5, 0.5]),
     partial(weighed, weight=2): ("weighed", [2.0, 0.0]),
     Arrays(): ("Arrays", [1.0, None]),
     tensors: ("tensors", [1.0, 2.0]),
+    named_columns_only: ("named_columns_only", [0.0, 1.0]),
 }
 GIVEN = {"prompts": ["a", "b"], "completion_ids": [[1], [1, 2]], "topic": ["sums", "sets"]}
 
@@ -233,8 +238,9 @@ def test_a_function_that_does_not_pay_each_completion_is_an_error():
     def forgetful(completions, **columns):
         return plain(completions[1:])
 
-    with pytest.raises(ValueError, match="The reward forgetful pays 1 of 2 completions"):
-        rewards.pay(forgetful, [message("one"), message("two")])
+    for function, paid in ((forgetful, 1), (lambda completions, **columns: 0.5, 1), (lambda completions, **columns: [], 0)):
+        with pytest.raises(ValueError, match=f"pays {paid} of 2 completions: it must return a list"):
+            rewards.pay(function, [message("one"), message("two")])
 
 
 def test_golds_that_are_alternatives_are_paid_and_checked():

@@ -161,6 +161,7 @@ def read_completion(completion: str, gold: Gold, format: Format, checker: Checke
 
 def _checked(checker: Checker, found: Found, gold: Gold) -> Verdict:
     correct = checker(found.answer or "", gold)
+    correct = None if correct is None else bool(correct)
     reason = "ungradable gold" if correct is None else "equal" if correct else "different" if found.answer else "no answer"
     return Verdict(correct, reason, found.answer, " or ".join(gold_texts(gold)))
 

@@ -44,7 +44,7 @@ class AnswerReward(Reward):
         for given, text, gold in zip(found, texts, answer, strict=True):
             if (given, text) not in paid:  # a group often agrees on its answers
                 right = self.checker(given, gold if text else "")
-                paid[given, text] = None if right is None else self.pay(given, gold_texts(gold), right)
+                paid[given, text] = None if right is None else self.pay(given, gold_texts(gold), bool(right))
         return [paid[pair] for pair in zip(found, texts, strict=True)]
 
     def extract(self, text: str) -> str:

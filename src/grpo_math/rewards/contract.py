@@ -36,23 +36,28 @@ def reward_name(function: RewardFunction) -> str:
 def pay(function: RewardFunction, completions: Sequence[Completion], **given) -> list[float | None]:
     """What a reward function pays for each completion, called as TRL calls it, with the columns of the data set in `given`.
 
-    Any that TRL takes will do: an async one too, and one that returns a tensor or an array. None, and NaN, is no verdict.
-    ValueError where it does not pay each completion.
+    Any that TRL takes will do: an async one too, and one that returns a tensor or an array. One that takes no `**columns` gets
+    those that it names. None, and NaN, is no verdict. ValueError where it does not pay each completion.
     """
 
     def ignore(name, value):
         """Where nobody asked, nothing is logged."""
 
-    paid = function(completions=completions, **{"log_extra": ignore, "log_metric": ignore} | given)
+    given = {"completions": completions, "log_extra": ignore, "log_metric": ignore} | given
+    taken = inspect.signature(function).parameters
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
+        given = {name: value for name, value in given.items() if name in taken}
+    paid = function(**given)
     if inspect.isawaitable(paid):  # in a thread of its own, because a notebook runs an event loop already
         with ThreadPoolExecutor(1) as threads:
             paid = threads.submit(asyncio.run, _awaited(paid)).result()
-    values = [None if value is None or value != value else float(value) for value in paid]
+    values = list(paid) if hasattr(paid, "__len__") else [paid]
     if len(values) != len(completions):
         raise ValueError(
-            f"The reward {reward_name(function)} pays {len(values)} of {len(completions)} completions: it must pay each."
+            f"The reward {reward_name(function)} pays {len(values)} of {len(completions)} completions: it must return a list "
+            "with a number, or None, for each."
         )
-    return values
+    return [None if value is None or value != value else float(value) for value in values]
 
 
 async def _awaited(paid):
