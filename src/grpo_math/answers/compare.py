@@ -4,6 +4,7 @@ The gold answer (second argument everywhere) decides how precise an answer must 
 """
 
 from fractions import Fraction
+from functools import lru_cache
 
 from grpo_math.answers import exact, sampling
 from grpo_math.answers.parser import Node
@@ -11,10 +12,11 @@ from grpo_math.answers.quantities import same_value
 from grpo_math.answers.regions import Interval, intervals, is_infinite, is_order, is_region
 
 ZERO, ONE = ("n", Fraction(0), None), ("n", Fraction(1), None)
-MAX_MATCHES = 4000  # comparisons of items that one verdict may cost
+MAX_MATCHES = 8000  # comparisons of items, each counted with its size, that two collections may cost
 _ARTICLES = frozenset({"a", "an", "the"})
 
 
+@lru_cache(4096)  # else sets in sets in sets would be compared twice as often at each level
 def same(answer: Node, gold: Node) -> bool:
     """Whether two settled answers are the same. May raise OverBudget."""
     if answer == gold:
@@ -50,6 +52,8 @@ def _same_named(answer: Node, gold: Node) -> bool:
             return _same_relation(("rel", ("=",), (answer[1], answer[2])), gold)
         return same(answer[2], gold)
     if answer[0] == "rel" and set(answer[1]) == {"="}:
+        if not sampling.variables(gold[2]):  # x = 3 wants the value, not an equation that has it for a solution
+            return len(answer[2]) == 2 and answer[2][1] == gold[1] and same(answer[2][0], gold[2])
         return gold[1][0] == "v" and _same_relation(answer, ("rel", ("=",), (gold[1], gold[2])))
     return same(answer, gold[2])
 
@@ -146,7 +150,7 @@ def _in_order(a: tuple[Node, ...], g: tuple[Node, ...]) -> bool:
 def _in_any_order(a: tuple[Node, ...], g: tuple[Node, ...]) -> bool:
     """As sets: an item given twice counts once."""
     a, g = tuple(dict.fromkeys(a)), tuple(dict.fromkeys(g))
-    if len(a) * len(g) > MAX_MATCHES:
+    if len(a) * sum(map(sampling.size, g)) + len(g) * sum(map(sampling.size, a)) > 2 * MAX_MATCHES:
         return a == g
     return all(any(same(x, y) for y in g) for x in a) and all(any(same(x, y) for x in a) for y in g)
 
@@ -201,9 +205,12 @@ def _difference(equation: Node) -> Node:
 
 
 def _proportional(a: Node, g: Node) -> bool:
-    """Whether a = 0 and g = 0 say the same: their quotient is the same at points that have nothing in common."""
+    """Whether a = 0 and g = 0 say the same: their quotient is the same at points that have nothing in common.
+
+    An equation that always holds, as x = x, says nothing, and is the same as none.
+    """
     names = sampling.variables(g)
-    if sampling.variables(a) != names or not names:
+    if sampling.variables(a) != names or not names or _same_function(a, ZERO, {}) or _same_function(g, ZERO, {}):
         return False
     quotient = ("/", a, g)
     return _same_function(quotient, quotient, {name: name + "'" for name in names})

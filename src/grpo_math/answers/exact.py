@@ -106,9 +106,15 @@ def invert(value: Exact) -> Exact:
     if len({k for _, k in value}) > 1:
         raise NotExact("a quotient of sums with pi")
     radicand = max((d for d, _ in value), key=abs)
-    prime = -1 if any(d < 0 for d, _ in value) else next(p for p in range(2, radicand + 1) if radicand % p == 0)
+    prime = -1 if any(d < 0 for d, _ in value) else _least_prime(radicand)
     conjugate = {key: -q if (key[0] < 0 if prime == -1 else key[0] % prime == 0) else q for key, q in value.items()}
     return multiply(conjugate, invert(multiply(value, conjugate)))
+
+
+@lru_cache(1024)
+def _least_prime(n: int) -> int:
+    """The least prime factor of n > 1."""
+    return next((p for p in range(2, math.isqrt(n) + 1) if n % p == 0), n)
 
 
 def power(value: Exact, exponent: Fraction) -> Exact:

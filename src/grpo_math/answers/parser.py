@@ -40,7 +40,6 @@ _RELATIONS = frozenset({"=", "<", ">", "<=", ">=", "!=", "approx", "in", "equiv"
 _SEPARATORS = frozenset({",", ";", "and", "or"})
 _ENDS = ("}", ")", "]", "}s", "newline", "&", "mid")
 _CLOSING = {"(": ")", "[": "]", "{": "}", "{s": "}s", "lfloor": "rfloor", "lceil": "rceil"}
-_CALLABLE = frozenset("ghFGH")
 
 
 def parse(tokens: list[Token]) -> Node:
@@ -300,8 +299,9 @@ class _Parser:
         return ("v", name)
 
     def calls(self, name: str) -> bool:
-        """Whether a letter before brackets is a function: f(x + 1) and g(x) are calls, h(a + b) is a product."""
-        return name[0] == "f" or name[0] in _CALLABLE and self.peek(2) == ("op", ")")
+        """Whether a letter before brackets is a function: f(x + 1), I(0) and g(x) are calls, h(a + b) is a product."""
+        alone = self.peek(1)[0] in ("num", "sym") and self.peek(2) == ("op", ")")
+        return name[0] == "f" or alone and name not in ("pi", "e", "i", "inf")
 
     def defines(self) -> bool:
         """Whether brackets stand here and an equals sign behind them, as behind the name of P(X > 1) = 1/2."""

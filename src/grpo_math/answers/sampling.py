@@ -188,7 +188,7 @@ class Floats:
             return self.function(node[1], [self.value(argument) for argument in node[2]])
         if kind == "call":
             f = self.variable(node[1])
-            return sum((f + k) * a * a + a**3 for k, a in enumerate(map(self.value, node[2])))
+            return sum((f + k) * (a * a + 1) + a**3 for k, a in enumerate(map(self.value, node[2])))
         values = [self.value(child) for child in children(node)]
         if kind == "+":
             self.scale = max(self.scale, *map(abs, values))
