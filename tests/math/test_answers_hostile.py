@@ -35,6 +35,13 @@ ANSWERS = {
     "one to a huge exponent": ("1^{10^9}", "2", False),
     "scientific": ("1e999999999", "3", False),
     "scientific, tiny": ("1e-999999999", "0", False),
+    "a root of a large prime, below a bar": (r"\frac{1}{1+\sqrt{999999937}}", "3", False),
+    "sets in sets": (nested(r"\{", "1", r"\}", 25), nested(r"\{", "2", r"\}", 25), False),
+    "a list of expressions": (
+        ",".join(rf"\sin(x+{k})" for k in range(60)),
+        ",".join(rf"\sin(x+{k})" for k in range(60, 0, -1)),
+        False,
+    ),
     "huge root": (r"\sqrt[1000000000]{2}", "1", False),
     "factorial": ("1000000!", "3", False),
     "factorial of a power": ("(10^6)!", "3", False),

@@ -21,10 +21,11 @@ _SYNONYMS = {
         **{"m": "meter metre", "cm": "centimeter centimetre", "km": "kilometer kilometre", "mm": "millimeter millimetre"},
         **{"in": "inch inche", "ft": "foot feet", "yd": "yard", "mi": "mile"},
         **{"g": "gram", "kg": "kilogram kilo", "l": "liter litre"},
-        **{"s": "second sec", "min": "minute", "h": "hour hr", "dollar": "usd"},
+        **{"s": "second sec", "min": "minute", "h": "hour hr", "dollar": "usd euro eur"},
     }.items()
     for word in words.split()
 }
+_COMPOUND = {"mph": "mi per h", "kmh": "km per h", "kph": "km per h", "km/h": "km per h", "m/s": "m per s"}
 
 
 def same_value(answer: Node, gold: Node) -> bool:
@@ -35,6 +36,8 @@ def same_value(answer: Node, gold: Node) -> bool:
         a, g = _measure(unit), _measure(wanted)
         if a and g:
             return a[0] == g[0] and same_number(("*", (("n", a[1] / g[1], None), answer)), gold)
+        if a or g or not _same_unit(unit, wanted):
+            return False
     if any(same_number(a, g) for a, g in _readings(answer, gold)):
         return True
     return _is_quantity(answer) and not sampling.variables(gold) and same_number(answer[1][0], gold)
@@ -59,6 +62,16 @@ def _measure(unit: str) -> tuple[str, Fraction] | None:
     name = names[0] if names[0] in _UNITS else names[0].rstrip("s")
     dimension, size = _UNITS.get(_SYNONYMS.get(name, name), ("", Fraction(0)))
     return (f"{dimension}^{power}", size**power) if dimension else None
+
+
+def _same_unit(a: str, b: str) -> bool:
+    """Whether two units that we cannot convert are one: in other words for it, or with more words ("red apples", "apples")."""
+    words_a, words_b = (
+        {_SYNONYMS.get(word.rstrip("s"), word.rstrip("s")) for word in _COMPOUND.get(unit, unit).replace("/", " per ").split()}
+        for unit in (a.casefold(), b.casefold())
+    )
+    more = words_a ^ words_b
+    return (words_a <= words_b or words_b <= words_a) and not any(word[0] == "^" or word == "per" for word in more)
 
 
 def _readings(answer: Node, gold: Node) -> list[tuple[Node, Node]]:
