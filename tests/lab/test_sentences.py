@@ -67,6 +67,7 @@ def test_the_margin_is_said_also_where_it_is_none_or_not_known():
 def test_samples_that_lose_where_greedy_decoding_does_not_are_explained(tmp_path):
     run = write_run(tmp_path, base=BEST, sft=BEST, grpo=BEST)
     write_jsonl(run / "samples" / "sampled-sft.jsonl", [row | {"temperature": 1.0} for row in rows("sft", WORST)])
+    write_jsonl(run / "samples" / "base-chat.jsonl", rows("base", f"11{BEST[2:]}", prompt_sha256="chat"))  # the better prompt
     for name in ("base", "grpo"):
         write_jsonl(run / "samples" / f"sampled-{name}.jsonl", [row | {"temperature": 1.0} for row in rows(name, BEST)])
     assert (

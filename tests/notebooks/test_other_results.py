@@ -51,7 +51,7 @@ def write_run(run: Path, verdicts: dict[str, str], everything: bool) -> None:
                 r | {"extracted_flexible": "cannot" if no else "7"} for r, no in zip(rows(name, digits), refused, strict=True)
             ]
             made_up_run.write_samples(run, f"twins-{name}", twins)
-    made_up_run.write_samples(run, "base-chat", rows("base-chat", verdicts["base"]))
+    made_up_run.write_samples(run, "base-chat", rows("base-chat", "1" + verdicts["base"][1:]))  # may be the better prompt
     log = made_up_log()
     for entry in log:  # the curve of the dev problems
         if "eval_accuracy" in entry:

@@ -106,7 +106,8 @@ def _headline(c: Comparison) -> str:
 
 def sampling_sentences(run_dir: Path | str) -> str:
     """What each stage does to samples at GRPO's temperature (avg@k), and where they lose and greedy decoding does not, why."""
-    lines, greedy = [], {(c.before, c.after): c.difference for c in compare_checkpoints(run_dir)}
+    greedy = {(c.before.removesuffix("-chat"), c.after): c.difference for c in compare_checkpoints(run_dir)}
+    lines = []
     for c in compare_checkpoints(run_dir, prefix="sampled-"):
         d, between = c.difference, f"{points(c.difference.low)} to {points(c.difference.high)}"
         line = f"- {pair_label(c.before, c.after)}: {points(d.difference)} points by avg@k ({between}){_chance(d)}."
