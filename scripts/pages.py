@@ -9,7 +9,7 @@ from grpo_lab.tiny.ways import ways_markdown
 
 PAGES = {
     "README.md": ("results",),
-    "docs/results.md": ("results-full", "shared", "audit", "ways", "twins", "seeds", "strata", "controls"),
+    "docs/results.md": ("results-full", "shared", "audit", "ways", "twins", "seeds", "strata", "controls", "steps"),
 }
 
 

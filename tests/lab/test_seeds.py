@@ -8,7 +8,7 @@ import seeds
 from made_up_run import well_formed
 
 from grpo_lab import records, report
-from grpo_lab.report.seeds import controls_table, read_seeds, seeds_table, strata_table
+from grpo_lab.report.seeds import controls_table, read_seeds, seeds_table, steps_sentence, strata_table
 from grpo_math.stats import mean_interval
 
 # Four problems of the test set in two strata, two twins, two problems of one kind of transfer.
@@ -59,8 +59,19 @@ def test_controls_stand_beside_the_result(tmp_path):
     write_seed(tmp_path, 0)
     table = controls_table(tmp_path).set_index("trained by")
     assert table["accuracy"].tolist() == ["50.0%", "50.0%", "100.0%", "75.0%"], "best of 8, SFT, told, GRPO; longer was not run"
-    assert table.loc["SFT, told the careful way"].tolist() == ["1", "100.0%", "0.0%", "50.0%", "12"]
+    assert table.loc["SFT on the careful way alone"].tolist() == ["1", "100.0%", "0.0%", "50.0%", "12"]
     assert table.loc["SFT, then GRPO", "CPU seconds"] == "100"
+
+
+def test_sound_steps_are_set_beside_grpo_seed_by_seed(tmp_path):
+    write_seed(tmp_path, 0)
+    assert steps_sentence(tmp_path) == ""
+    for seed, (right, false) in enumerate((("1111", "0000"), ("1110", "0000"), ("1100", "0001"))):
+        kinds = {"test": ({"base": "1000", "sft": "1100", "grpo": "1110"}, right)}
+        kinds["false claims"] = ({"base": "0111", "sft": "0011", "grpo": "0011"}, false)
+        write_seed(tmp_path, seed, **{kind: of | {"steps": digits} for kind, (of, digits) in kinds.items()})
+    told = steps_sentence(tmp_path)
+    assert told.startswith("Over 3 seeds,") and "accuracy by +0.0 (" in told and "with a false claim by -41.7 (" in told
 
 
 # name: (what a seed's file holds instead, words of the message)
@@ -104,7 +115,10 @@ def campaign(tmp_path, monkeypatch):
         asked.append((name, run.name, seed, base))
         write_part(run, name, right=False)
 
-    for function in (train_notebooks, train_control):
+    def train_steps(run, seed, base):
+        train_control(run, "steps", seed, base)
+
+    for function in (train_notebooks, train_control, train_steps):
         monkeypatch.setattr(seeds, function.__name__, function)
 
     def pretrain(plan, out):
@@ -124,10 +138,10 @@ def write_base(folder, sha256: str) -> None:
 
 def test_a_campaign_goes_on_where_it_was_cut(campaign, tmp_path, monkeypatch):
     seeds.measure_seed(0)
-    assert campaign == [(part, "tiny", 0, "data/tiny-base") for part in ("notebooks", "told", "longer")]
+    assert campaign == [(part, "tiny", 0, "data/tiny-base") for part in ("notebooks", "told", "longer", "steps")]
     path = tmp_path / "results" / "tiny-seeds" / "seed-0.json"
     whole = json.loads(path.read_text())
-    assert whole["test"] == {"base": "11", "sft": "11", "grpo": "11", "told": "00", "longer": "00"}
+    assert whole["test"] == {"base": "11", "sft": "11", "grpo": "11", "told": "00", "longer": "00", "steps": "00"}
     assert (path.parent / "items.csv").read_text().count("2 steps") == 6
 
     cut = {kind: {name: text for name, text in whole[kind].items() if name != "longer"} for kind in seeds.SETS}
