@@ -19,7 +19,7 @@ from grpo_math import REPOSITORY
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 OF_ONE_RUN = ("results", "results-full", "shared", "audit", "ways", "twins")
-OF_SEEDS = ("seeds", "strata", "controls")
+OF_SEEDS = ("seeds", "strata", "controls", "steps")
 TEXTS = {
     str(path.relative_to(ROOT)): path.read_text()
     for path in (
