@@ -212,7 +212,9 @@ def generate_in_parts(model: PreTrainedModel, most: int) -> None:
     """
     whole = model.generate
 
-    def generate(input_ids: torch.Tensor, generation_config: GenerationConfig, **settings) -> torch.Tensor:
+    def generate(input_ids: torch.Tensor, generation_config: GenerationConfig | None = None, **settings) -> torch.Tensor:
+        if generation_config is None:  # measuring, which brings batches of its own
+            return whole(input_ids=input_ids, **settings)
         parts = []
         for start in range(0, len(input_ids), most):
             of_part = {

@@ -388,6 +388,9 @@ def test_a_rollout_is_generated_in_parts_with_the_same_greedy_completions(open_l
     base.generate = lambda **given: seen.append(len(given["input_ids"])) or generate(**given)
     models.generate_in_parts(base, 2)
     assert torch.equal(base.generate(**inputs, **settings), whole) and seen == [2, 2, 1]
+    assert len(evaluation.evaluate(base, tokenizer, data.load_problems(SMALL, "dev", 5), SMALL, "sft")) == 5 == seen[-1], (
+        "its own"
+    )
 
     here = open_lab("peft")
     grpo = dataclasses.replace(SMALL.grpo, generation_batch=3)
