@@ -197,3 +197,20 @@ def write_hub(folder: Path) -> None:
     repo = folder / "datasets" / "HuggingFaceH4" / "MATH-500"
     write_card(repo, {"default": {"test": "test.jsonl"}})
     (repo / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in math500_test()))
+
+
+def write_real_lengths(folder: Path) -> None:
+    """More rows for `write_hub`'s OpenR1-Math and OpenMathReasoning: traces of 300 to 4,000 words, as the real ones have them."""
+    lengths = (300, 420, 560, 700, 850, 1000, 1500, 2600, 4000)
+    sums, sides = [], []
+    for n, words in enumerate(lengths * 20):
+        working = "and we go on with this. " * (words // 6)
+        square = (40 + n) ** 2
+        solution = f"<think>{working}{40 + n} * {40 + n} = {square}.</think>It is \\boxed{{{square}}}."
+        sums.append(openmath_row(40 + n, solution=solution))
+        sides.append(openr1_row(*hypotenuse(200 + n), (thoughts(200 + n, working), True, True, "stop")))
+    datasets = folder / "datasets"
+    more = datasets / "unsloth" / "OpenMathReasoning-mini" / "data" / "cot-00000-of-00001.parquet"
+    write_table(more, openmath_cot() + sums, OPENMATH)
+    more = datasets / "open-r1" / "OpenR1-Math-220k" / "data" / "train-00001-of-00002.parquet"
+    write_table(more, openr1_train()[8:] + sides, OPENR1)

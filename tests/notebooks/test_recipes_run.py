@@ -42,6 +42,7 @@ def write_models(folder: Path) -> None:
 def hub(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hub")
     public_rows.write_hub(folder)
+    public_rows.write_real_lengths(folder)
     write_models(folder)
     with Hub(folder) as hub:
         yield hub
