@@ -80,10 +80,14 @@ def with_data(recipe: Recipe, data: str, columns: Mapping[str, str] | None = Non
     if prompts < plan.prompts_per_rollout:
         print(f"prompts_per_rollout {plan.prompts_per_rollout} → {prompts}, because there are no more problems to train on.")
 
-    solved = replace(train, filters=("fits the context",)) if any(row["solution"] for row in splits["train"]) else None
+    sft, solved = recipe.sft, {question_id(row["question"]) for row in splits["train"] if row["solution"]}
+    solved = sum(not is_held_out(identifier, OWN_HELD_OUT) for identifier in solved)
+    if sft and solved < sft.batch_size:
+        print(f"{solved:,} of them have a worked solution, and a batch of SFT takes {sft.batch_size}: that stage is left out.")
+        sft = None
     return replace(
         recipe,
-        sft=replace(recipe.sft, source=solved, unanswerable=0.0) if recipe.sft and solved else None,
+        sft=sft and replace(sft, source=replace(train, filters=("fits the context",)), unanswerable=0.0),
         grpo=replace(plan, source=train, prompts_per_rollout=prompts),
         evaluation=replace(
             recipe.evaluation, source=replace(train, split="test") if "test" in splits else None, twins=0, transfer=0

@@ -72,6 +72,8 @@ def read_row(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict:
     asks = {columns["question"], columns.get("context")}
     question = "\n".join(_text(row[name], "user") for name in row if name in asks)
     options = row.get(columns.get("choices")) or []
+    if isinstance(options, str):  # written out already
+        question, options = f"{question}\n{options}", []
     labels, options = (options["label"], options["text"]) if isinstance(options, Mapping) else ([], options)
     question += "".join(f"\n{letter}) {option}" for letter, option in zip(LETTERS, options, strict=False))
 
@@ -128,7 +130,7 @@ def _letter(value: Any, labels: Sequence[str], options: Sequence) -> Any:
         if value not in names:
             return LETTERS[int(value)] if value.isdigit() and int(value) < len(options) else value
         return LETTERS[names.index(value)]
-    return LETTERS[value]
+    return LETTERS[int(value)] if 0 <= value < len(options) else value
 
 
 # From a path or an id to the rows of each split.

@@ -34,6 +34,8 @@ LAYOUTS = {  # name: (a row, its question, its golds, its worked solution)
     "mmlu": ({"question": "Q?", "choices": ["3", "0", "1", "2"], "answer": 2}, "Q?\nA) 3\nB) 0\nC) 1\nD) 2", ["C"], ""),
     "arc": ({"question": "Q?", "choices": {"text": ["red", "blue"], "label": ["1", "2"]}, "answerKey": "2"},
             "Q?\nA) red\nB) blue", ["B"], ""),
+    "options as text, a number as float": ({"question": "Q?", "options": "A) 3 B) 4", "answer": 1.0}, "Q?\nA) 3 B) 4", ["1"], ""),
+    "a number beyond the options": ({"question": "Q?", "choices": ["3", "4"], "answer": 7}, "Q?\nA) 3\nB) 4", ["7"], ""),
     "svamp": ({"ID": "1", "Body": "He has 7.", "Question": "Q?", "Answer": 7}, "He has 7.\nQ?", ["7"], ""),
     "aime": ({"ID": "2024-1", "Problem": "Q?", "Answer": "204"}, "Q?", ["204"], ""),
     "bbh": ({"input": "Q?", "target": "(B)"}, "Q?", ["(B)"], ""),
@@ -85,8 +87,10 @@ def test_a_folder_has_a_part_to_train_on_and_one_to_measure_on(tmp_path, capsys)
     write(tmp_path / "test.jsonl", [{"Problem": row["question"], "gold": [row["answer"], "x"]} for row in PROBLEMS[30:80]])
     assert {split: len(rows) for split, rows in own_data.read_splits(str(tmp_path)).items()} == {"train": 30, "test": 50}
     recipe = data.with_data(TINY, str(tmp_path))
-    assert recipe.grpo.prompts_per_rollout == 21 and "prompts_per_rollout 24 → 21, because" in capsys.readouterr().out
-    assert recipe.sft.source.filters == ("fits the context",) and recipe.sft.unanswerable == 0
+    said = capsys.readouterr().out
+    assert recipe.grpo.prompts_per_rollout == 21 and "prompts_per_rollout 24 → 21, because" in said
+    assert "21 of them have a worked solution, and a batch of SFT takes 32: that stage is left out." in said
+    assert recipe.sft is None, "a batch takes 32"
     test = data.load_problems(recipe, "test", 200)
     assert len(test) == 50 and test[0]["answer"][1] == "x" and not recipe.tiny_world
     trained = data.load_problems(recipe, "grpo", 200, 0, models.load_tokenizer(recipe, ROOT))
@@ -112,6 +116,7 @@ def test_one_file_is_split_and_what_it_can_show_is_said(tmp_path, capsys):
     said = capsys.readouterr().out
     train, dev, test = map(len, parts)
     assert train + dev + test == 400 and f"{train} problems to train on, {dev} for dev, {test} held out to measure on" in said
+    assert recipe.sft.source.filters == ("fits the context",) and recipe.sft.unanswerable == 0 and "left out" not in said
     shown = freeze_plan(tmp_path, recipe, parts[2])["smallest_difference"]
     assert f"a difference of {100 * shown:.0f} points or more" in said and 0.1 < shown < 0.3
     examples = data.load_sft_examples(recipe, 0, models.load_tokenizer(recipe, ROOT))
