@@ -20,6 +20,11 @@ def nested(before: str, middle: str, after: str, times: int) -> str:
     return before * times + middle + after * times
 
 
+def pairs(levels: int, first: int) -> str:
+    """Sets of two sets of two ..., with numbers of their own innermost."""
+    return rf"\{{{pairs(levels - 1, 2 * first)}, {pairs(levels - 1, 2 * first + 1)}\}}" if levels else str(first + 7)
+
+
 # case: (answer, gold, verdict); the answer alone, and in a box
 ANSWERS = {
     "tower": ("9^{9^{9^9}}", "3", False),
@@ -37,6 +42,7 @@ ANSWERS = {
     "scientific, tiny": ("1e-999999999", "0", False),
     "a root of a large prime, below a bar": (r"\frac{1}{1+\sqrt{999999937}}", "3", False),
     "sets in sets": (nested(r"\{", "1", r"\}", 25), nested(r"\{", "2", r"\}", 25), False),
+    "sets of two in sets of two": (pairs(6, 0), pairs(6, 1), False),
     "a list of expressions": (
         ",".join(rf"\sin(x+{k})" for k in range(60)),
         ",".join(rf"\sin(x+{k})" for k in range(60, 0, -1)),
