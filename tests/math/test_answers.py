@@ -33,6 +33,7 @@ VERDICTS = {
     "no thousands": ("1,23", "123", False),
     "thousands that repeat a number": ("1,001", "1", False),
     "thousands that repeat a number, in the gold": ("1", "1,001", False),
+    "thousands that end in zeros, read as lists": ("1,000", "1,000,000", False),
     "thousands or a list": ("1,234", "1, 234", True),
     "a list or thousands": ("1 and 234", "1,234", True),
     "thin space without a group": ("22\\,23", "2223", False),

@@ -211,7 +211,8 @@ def judge(answer: str, gold: Gold) -> Verdict:
         return Verdict(False, "no answer", None, gold)
     correct, reason = _compare(_read(answer), wanted)
     # Is 1,234 a number or a list of two? A list only beside another list: 1,001 as the list of 1 and 1 is not the number 1.
-    lists = _SEPARATOR.search(answer) and _SEPARATOR.search(gold)
+    # And of as many: 1,000 as 1 and 0 is not 1,000,000 as 1, 0 and 0.
+    lists = len(_SEPARATOR.findall(answer)) == len(_SEPARATOR.findall(gold)) > 0
     if not correct and lists and (_MAYBE_LIST.search(answer) or _MAYBE_LIST.search(gold)):
         correct, reason = _compare(_read(answer, False), _read_gold(gold, False))
     if not correct and wanted.node and wanted.node[0] == "v" and (choice := _CHOICE.fullmatch(answer)):
