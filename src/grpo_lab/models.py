@@ -212,14 +212,14 @@ def generate_in_parts(model: PreTrainedModel, most: int) -> None:
     """
     whole = model.generate
 
-    def generate(input_ids: torch.Tensor, generation_config: GenerationConfig | None = None, **settings) -> torch.Tensor:
+    def generate(input_ids: torch.Tensor, generation_config: GenerationConfig | None = None, **inputs) -> torch.Tensor:
         if generation_config is None:  # measuring, which brings batches of its own
-            return whole(input_ids=input_ids, **settings)
+            return whole(input_ids=input_ids, **inputs)
         parts = []
         for start in range(0, len(input_ids), most):
             of_part = {
                 name: value[start : start + most] if isinstance(value, torch.Tensor) and len(value) == len(input_ids) else value
-                for name, value in settings.items()
+                for name, value in inputs.items()
             }
             parts.append(whole(input_ids=input_ids[start : start + most], generation_config=generation_config, **of_part))
         longest, padding = max(part.shape[1] for part in parts), generation_config.pad_token_id
