@@ -5,7 +5,9 @@ A token is a pair (kind, value):
     num     a numeral as it is written, without group separators: "1234", "0.5", ".25", "0.1(3)" (a repeating decimal)
     sym     one variable or constant: "x", "pi", "alpha", "inf"
     fn      a function: "sin", "ln", "min"
+    date    a date, a time or a number of groups, where a sum or ratio cannot be meant: "2024-1-5" (written 2024-01-05), "9:5"
     word    a word of prose, a unit, the content of \text{...}
+    letters a word with letters beyond ASCII, which only behind a number says something: its unit
     cmd     a LaTeX command with arguments: "frac", "sqrt", "binom", "begin"
     op      everything else: "+", "<=", "{" (a group), "{s" (a set's brace), ",", "and", "or"
 
@@ -50,6 +52,13 @@ _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "012345678
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 # Between groups of three digits. A space before "205/256" is that of a mixed number.
 _SEPARATOR = r"(?:,(?:\\!\s?)?|[ ]?\{,[ ]?\}|\\[,! ]|~|[ ](?!\d{3}\s*/))"
+# Digits in groups of which one has a leading zero, as in 2024-01-05, 555-0123 and 9:05, or a year, month and day without any.
+_DATE = re.compile(
+    r"(?<![\w.^_])(?:(?=0\d|[\d:-]{0,40}[:-]0\d)\d+(?:[:-]\d+){1,9}"
+    r"|(?<!=)(?<!=\s)[12]\d{3}-(?:\d|1[0-2])-(?:[12]?\d|3[01])(?!\s*[=+*/^-]))(?![.:-]?\w)"
+)
+# A letter beyond ASCII, or a mark on one; Greek letters and those like ℵ are signs of mathematics.
+_LETTER = r"(?:[^\W\d_\x00-\x7f\u0370-\u03ff\u2100-\u214f]|[\u0300-\u036f\u0591-\u065f\u0900-\u0fff])"
 _TOKEN = re.compile(
     rf"""(?P<space>\s+|~|\\[,;:!> ]|\\\((?!\w)|\\[()\[\]])
     |(?P<repeat>\d*\.\d*\\(?:overline|bar|dot)\s?\{{?\d+\}}?)
@@ -57,7 +66,8 @@ _TOKEN = re.compile(
     |\\(?P<cmd>[A-Za-z]+)\*?
     |\\(?P<esc>[^A-Za-z])
     |(?P<rate>(?:[kc]?m|ft|mi)/(?:s|hr?|min|sec)(?![A-Za-z]))
-    |(?P<word>[^\W\d_]+)
+    |(?P<word>[A-Za-z]++(?!{_LETTER}))
+    |(?P<letters>[A-Za-z]*{_LETTER}(?:[A-Za-z]|{_LETTER})*|[\u0370-\u03ff])
     |(?P<op><=|>=|!=|==|\*\*|=>|->|\.\.\.|.)""",
     re.VERBOSE | re.DOTALL,
 )
@@ -75,6 +85,7 @@ _SCIENTIFIC = re.compile(r"(?<![A-Za-z\d.])(\d+\.?\d*|\.\d+)[eE]([+-]?\d{1,9})(?
 def normalise(text: str) -> str:
     """The text with Unicode's mathematics in LaTeX, and without the dollar signs around formulas."""
     if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
         text = re.sub(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+", lambda run: "^{" + run.group().translate(_SUPERSCRIPTS) + "}", text)
         text = re.sub(r"[₀₁₂₃₄₅₆₇₈₉]+", lambda run: "_{" + run.group().translate(_SUBSCRIPTS) + "}", text)
         text = "".join(character if character <= "\x7f" else _from_unicode(character) for character in text)
@@ -97,7 +108,7 @@ def _from_unicode(character: str) -> str:
         return f"\\frac{{{over}}}{{{under or 1}}}"
     if kind.isdigit() and kind.isascii():  # a circled digit stands for an item of a list
         return f"{kind},"
-    if kind in "€£¥":
+    if unicodedata.category(character) == "Sc":  # any currency
         return r" \usd "
     return kind if kind.isascii() else character
 
@@ -120,17 +131,20 @@ def tokenize(text: str, grouped: bool = True, prose: bool = False, depth: int = 
             position = _command(value, text, position, tokens, prose, depth)
         elif kind == "rate" and tokens and tokens[-1][0] == "num":
             tokens.append(("word", value))
-        elif kind == "word" and value.isascii():
+        elif kind == "word":
             _word(value, tokens, prose)
-        elif kind == "word":  # of another script: behind a numeral it is a unit
-            tokens.append(("word" if prose or (tokens and tokens[-1][0] == "num") else "op", value))
         elif kind == "rate":
             over, under = value.split("/")
             _word(over, tokens, prose)
             tokens.append(("op", "/"))
             _word(under, tokens, prose)
+        elif kind == "num" and text[position : position + 1] in "-:" and (date := _DATE.match(text, match.start())):
+            position = date.end()
+            tokens.append(("date", re.sub(r"\d+", lambda digits: digits.group().lstrip("0") or "0", date.group())))
         elif kind == "num":
             tokens.append(("num", re.sub(r"[^\d.]", "", value)))
+        elif kind == "letters" and (prose or len(value) > 1 or value.upper() == value.lower()):  # else an unknown variable
+            tokens.append(("letters", value))
         elif kind == "repeat":
             start, _, repeating = value.partition("\\")
             tokens.append(("num", f"{start}({re.sub(r'[^0-9]', '', repeating)})"))

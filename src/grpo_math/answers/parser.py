@@ -9,7 +9,7 @@ A node is a tuple whose first item names its type, so nodes are hashable and equ
     ("pct", a) ("deg", a)       percent, degrees; ("unit", a, words): a quantity with its unit
     ("base", digits, base)      204_5; ("ratio", items): 7:32
     ("text", words)             words, as written
-    ("opaque", text)            a sum, an integral, a limit: equal to itself alone
+    ("opaque", text)            a sum, an integral, a limit, a date: equal to itself alone
     ("tuple", open, items, close) ("set", items) ("list", items) ("matrix", rows)
     ("union", a, b) ("minus", a, b) of sets; ("cases", rows)
     ("rel", operators, sides)   a chain of equations or inequalities
@@ -23,6 +23,7 @@ from grpo_math.answers.vocabulary import (
     BIG_OPERATORS,
     INTRODUCTIONS,
     MULTIPLIERS,
+    NO_UNIT_PARTS,
     NO_UNITS,
     NUMBER_WORDS,
     ORDINALS,
@@ -175,14 +176,20 @@ class _Parser:
             elif self.is_op("mod"):
                 self.step()
                 value = ("f", "mod", (value, self.power()))
-            elif self.kind == "word" and value[0] != "text":
+            elif self.kind == "word" and value[0] != "text" or self.kind == "letters" and self.behind_number():
                 return self.unit(value)
+            elif self.is_op("usd"):
+                self.step()
+                return ("unit", value, "dollars")
             elif self.starts_factor():
                 bracketed = self.kind == "op"
                 right = self.power()
                 value = _times(value, right) if bracketed else self.mixed(value, right)
             else:
                 return value
+
+    def behind_number(self) -> bool:
+        return self.tokens[self.at - 1][0] == "num" or self.tokens[self.at - 1] == ("op", "}")
 
     def signed(self, operand: Callable[[], Node]) -> Node:
         """An operand behind any number of signs, as in `2 * -3` or `1 - -2`."""
@@ -263,6 +270,9 @@ class _Parser:
         if kind == "num":
             self.step()
             return self.base(value) if self.is_op("_") else numeral(value)
+        if kind == "date":
+            self.step()
+            return ("opaque", value)
         if kind == "sym":
             return self.symbol()
         if kind == "fn":
@@ -535,9 +545,9 @@ class _Parser:
     def unit(self, value: Node) -> Node:
         """The unit after a value, with its powers and "per"; number words multiply, percent and degrees are what they are."""
         words, factor = [], 1
-        while self.kind == "word" and self.value.lower() not in QUALIFIERS:
+        while self.kind in ("word", "letters") and self.value.lower() not in QUALIFIERS:
             word = self.value.lower().rstrip("s")
-            if self.value.lower() in NO_UNITS:
+            if self.value.lower() in NO_UNITS or self.kind == "letters" and NO_UNIT_PARTS.search(self.value.lower()):
                 raise Unparsed(f"{self.value!r} changes the number before it")
             factor *= MULTIPLIERS.get(word, 1)
             if word not in MULTIPLIERS:
@@ -565,7 +575,7 @@ class _Parser:
             remark = self.words()
             self.expect(")")
             return [] if remark else [""]
-        if mark in ("/", "-") and self.kind not in ("word", "sym"):
+        if mark in ("/", "-") and self.kind not in ("word", "letters", "sym"):
             raise Unparsed("a unit is followed by an expression")
         if mark == "/" and self.kind == "sym":
             letter = self.value

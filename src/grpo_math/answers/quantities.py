@@ -38,7 +38,7 @@ def same_value(answer: Node, gold: Node) -> bool:
             return a[0] == g[0] and same_number(("*", (("n", a[1] / g[1], None), answer)), gold)
         if a or g or not _same_unit(unit, wanted):
             return False
-    if any(same_number(a, g) for a, g in _readings(answer, gold)):
+    if any(a == g or same_number(a, g) for a, g in _readings(answer, gold)):
         return True
     return _is_quantity(answer) and not sampling.variables(gold) and same_number(answer[1][0], gold)
 

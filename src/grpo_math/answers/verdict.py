@@ -32,8 +32,7 @@ _SEPARATOR = re.compile(r"[,;]|\b(?:and|or)\b")
 _CHOICE = re.compile(
     r"\s*(?:\\text(?:bf|rm|it)?\s*\{)?\s*(\(?)([A-J])\s*(?(1)\)|[).:])(?!.*(?:[,=]|\b(?:or|and)\b)).*[^\s}].*", re.DOTALL
 )
-# No differences: a date of the calendar, a telephone number.
-_DATE = re.compile(r"(\d{4})-(0?[1-9]|1[0-2])-(0?[1-9]|[12]\d|3[01])")
+# No difference: a telephone number.
 _TELEPHONE = re.compile(r"\d{3}-\d{4}")
 _LEAD = re.compile(r"\s*(?:the )?(?:final )?answer(?: is)?\s*:?\s*(?=\S)", re.IGNORECASE)
 _DEGENERATE = frozenset({"", "nan", "null", "n/a", "?"})
@@ -287,16 +286,13 @@ def _typed(text: str, grouped: bool) -> _Answer:
         return _Answer(None, "unparsed", "")
     if _PROSE.fullmatch(words) and (" " not in words or not FUNCTIONS.intersection(words.split())):
         text = f"\\text{{{words}}}"
-    if date := _DATE.fullmatch(words):
-        text = "{}-{:0>2}-{:0>2}".format(*date.groups())
-        return _Answer(("text", text), "", text)
     if _TELEPHONE.fullmatch(words):
         return _Answer(("text", words), "", words)
     # 3. Its type, and its text in one spelling.
     spelling = ""
     try:
         tokens = tokenize(text, grouped)
-        spelling = "\0".join(value.casefold() if kind == "word" else value for kind, value in tokens)
+        spelling = "\0".join(_spelled(*token) if token[0] in ("word", "letters") else token[1] for token in tokens)
         if not tokens:
             return _Answer(None, "unparsed", "")
         node = settle(parse(tokens))
@@ -307,6 +303,11 @@ def _typed(text: str, grouped: bool) -> _Answer:
         return _Answer(None, "contradictory", "")
     except (OverBudget, RecursionError):
         return _Answer(None, "over budget", spelling)
+
+
+def _spelled(kind: str, value: str) -> str:
+    """A word without case. A script that has none may have no spaces either: letter by letter, however they are set."""
+    return "\0".join(value) if kind == "letters" and value.lower() == value.upper() else value.casefold()
 
 
 def _has_value(node: Node) -> bool:

@@ -1,5 +1,7 @@
 """The words of the notation: which LaTeX commands and English words mean what to the lexer and the parser."""
 
+import re
+
 
 def _all(meaning: str, names: str) -> dict[str, str]:
     return dict.fromkeys(names.split(), meaning)
@@ -95,6 +97,14 @@ NO_UNITS = frozenset(
     "not but plus minus times squared cubed factorial half halves third thirds quarter quarters tenths "
     "score more less fewer most least none maybe wrong if when unless except to from by mod remainder otherwise perhaps probably "
     "no than both either neither".split()
+)
+# The same for words with letters beyond ASCII, as parts of them, because some scripts set no spaces: numerals, halves, hedges.
+NO_UNIT_PARTS = re.compile(
+    r"^[〇零一二三四五六七八九十百万萬亿億兆십백천만억]|^千(?![米克瓦卡])|以[上下内外]|左右|未[满満]|半|多|余|餘|不|没|非|或"
+    r"|이상|이하|미만|초과|또는|아니|반$"
+    r"|^(?:тыс|мил|млн|млрд|трил|полтор|полов|дюжин|или$|не$|без$|более|менее|больше|меньше|минус|плюс)"
+    r"|ألف|آلاف|مليون|مليار|نصف|^أو$|^ليس|أكثر|أقل|^(?:हज़ार|हज़ार|हजार|लाख|करोड|आधा|या$|नहीं)"
+    r"|^(?:más$|máximo|mínimo|mil[lh]?[óõ]|bill?[óõ]|moitié|hälfte|über$|ungefähr|tysi|tỷ|triệu|nghìn|trăm|rưỡi|hơn|hoặc)"
 )
 PHRASES = {
     **dict.fromkeys(("infinity", "infinite", "infinitely many", "infinitely many solutions"), "inf"),
